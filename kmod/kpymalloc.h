@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * kpymalloc - CPython's small-object allocator for the kernel: public API.
+ *
+ * A heap hands out blocks of up to 512 bytes from pools, pools from arenas,
+ * arenas from the page allocator, in exactly the order of CPython's
+ * Objects/obmalloc.c.  Requests of 0 bytes or above the largest small one go
+ * to the kernel's general allocator; any pointer that a heap handed out may
+ * be given back to it, whichever way it was served.
+ *
+ * This header is all that another module sees; link against kpymalloc.ko by
+ * its symbols, which also keeps it from being unloaded.
+ */
+#ifndef _KPYMALLOC_H
+#define _KPYMALLOC_H
+
+#include <linux/gfp.h>
+#include <linux/types.h>
+
+#define KPY_NAME_MAX		31	/* characters in a heap's name */
+#define KPY_SMALL_MAX		512	/* bytes, the largest small request there is */
+#define KPY_ALIGN_MIN		8
+#define KPY_ALIGN_MAX		32
+#define KPY_MAX_CLASSES		(KPY_SMALL_MAX / KPY_ALIGN_MIN)
+#define KPY_ARENA_MIN		(16UL << 10)
+#define KPY_ARENA_MAX		(4UL << 20)
+#define KPY_POOL_MIN		(4UL << 10)
+#define KPY_POOL_MAX		(64UL << 10)
+
+struct kpy_heap;
+
+/**
+ * enum kpy_mode - how a heap is locked
+ * @KPY_MODE_CLASSIC: one lock a heap, CPython's order of everything
+ */
+enum kpy_mode {
+	KPY_MODE_CLASSIC,
+};
+
+/**
+ * enum kpy_release - when a wholly free arena goes back to the system
+ * @KPY_RELEASE_KEEP_LAST: at once unless it is the last usable one (CPython 3.9 and later)
+ * @KPY_RELEASE_ALWAYS: at once (CPython 3.8 and earlier)
+ */
+enum kpy_release {
+	KPY_RELEASE_KEEP_LAST,
+	KPY_RELEASE_ALWAYS,
+};
+
+/**
+ * struct kpy_geometry - the sizes a heap is laid out by, all in bytes
+ * @arena_size: power of two, %KPY_ARENA_MIN to %KPY_ARENA_MAX; at least two pools
+ * @pool_size: power of two, %KPY_POOL_MIN to %KPY_POOL_MAX
+ * @alignment: of every small block, and the step between size classes: 8, 16 or 32
+ * @max_small: largest small request, a multiple of @alignment up to %KPY_SMALL_MAX
+ * @release: the release rule
+ */
+struct kpy_geometry {
+	u32 arena_size;
+	u32 pool_size;
+	u32 alignment;
+	u32 max_small;
+	enum kpy_release release;
+};
+
+/* flags of struct kpy_heap_params */
+#define KPY_HEAP_SILENT		0x1	/* count bad pointers without the stack dump (tests, fuzzers) */
+
+/**
+ * struct kpy_heap_params - what a heap is made from
+ * @name: 1 to %KPY_NAME_MAX of [A-Za-z0-9._-], not "." or ".."; unique
+ * @geometry: sizes; see kpy_preset() for CPython's
+ * @mode: locking
+ * @flags: KPY_HEAP_*
+ */
+struct kpy_heap_params {
+	const char *name;
+	struct kpy_geometry geometry;
+	enum kpy_mode mode;
+	unsigned int flags;
+};
+
+/**
+ * struct kpy_class_stats - one size class at one moment
+ * @pools: pools with at least one block in use
+ * @in_use: blocks handed out
+ * @available: free blocks in those pools, carved or not
+ */
+struct kpy_class_stats {
+	u64 pools;
+	u64 in_use;
+	u64 available;
+};
+
+/**
+ * struct kpy_heap_stats - a consistent snapshot of a heap's numbers
+ * @geometry: of the heap
+ * @nr_classes: size classes, the valid part of @class
+ * @pool_header: bytes of a pool before its first block
+ * @class: per size class
+ * @arenas_total: arenas ever allocated
+ * @arenas_reclaimed: arenas ever given back
+ * @arenas_highwater: most arenas at one time since creation or the last reset
+ * @arenas_current: arenas now
+ * @unused_pools: emptied pools and pools never carved, over all arenas
+ * @bytes_allocated: bytes of blocks in use, by class size
+ * @bytes_available: bytes of free blocks in pools in use
+ * @bytes_unused_pools: @unused_pools in bytes
+ * @bytes_pool_headers: headers of pools in use
+ * @bytes_quantization: what is left over behind the last block of pools in use
+ * @bytes_alignment: 0, arenas are naturally aligned
+ * @bytes_total: sum of the six; equals the bytes of all arenas
+ * @allocs: small blocks ever handed out
+ * @frees: small blocks ever taken back
+ * @reallocs: kpy_realloc() calls that had a block and succeeded
+ * @reallocs_in_place: those of @reallocs that left the block where it was
+ * @large_allocs: blocks ever had from the general allocator
+ * @large_frees: blocks ever given back to it
+ * @large_fallbacks: small requests among @large_allocs, served so for want of an arena
+ * @large_blocks: such blocks now
+ * @large_bytes: their requested bytes now
+ * @large_bytes_peak: most of @large_bytes
+ * @held_bytes: arenas and large blocks now
+ * @held_bytes_peak: most of @held_bytes
+ * @arena_failures: arenas that could not be had
+ * @alloc_failures: requests that ended in NULL
+ * @bad_pointers: pointers refused by free, realloc and usable_size
+ */
+struct kpy_heap_stats {
+	struct kpy_geometry geometry;
+	u32 nr_classes;
+	u32 pool_header;
+	struct kpy_class_stats class[KPY_MAX_CLASSES];
+	u64 arenas_total;
+	u64 arenas_reclaimed;
+	u64 arenas_highwater;
+	u64 arenas_current;
+	u64 unused_pools;
+	u64 bytes_allocated;
+	u64 bytes_available;
+	u64 bytes_unused_pools;
+	u64 bytes_pool_headers;
+	u64 bytes_quantization;
+	u64 bytes_alignment;
+	u64 bytes_total;
+	u64 allocs;
+	u64 frees;
+	u64 reallocs;
+	u64 reallocs_in_place;
+	u64 large_allocs;
+	u64 large_frees;
+	u64 large_fallbacks;
+	u64 large_blocks;
+	u64 large_bytes;
+	u64 large_bytes_peak;
+	u64 held_bytes;
+	u64 held_bytes_peak;
+	u64 arena_failures;
+	u64 alloc_failures;
+	u64 bad_pointers;
+};
+
+/**
+ * struct kpy_block_info - where a pointer lies in its heap
+ * @arena: slot in the arena vector
+ * @arena_serial: creation number of the arena, from 0
+ * @pool: index of the pool in its arena
+ * @block: index of the block in its pool
+ * @szidx: size class
+ * @size: bytes of a block of that class
+ */
+struct kpy_block_info {
+	u32 arena;
+	u32 pool;
+	u32 block;
+	u32 szidx;
+	u32 size;
+	u64 arena_serial;
+};
+
+const struct kpy_geometry *kpy_preset(const char *name);
+int kpy_geometry_check(const struct kpy_geometry *geo, const char **why);
+
+struct kpy_heap *kpy_heap_create(const struct kpy_heap_params *params);
+int kpy_heap_destroy(struct kpy_heap *heap);
+struct kpy_heap *kpy_heap_get(const char *name);
+void kpy_heap_put(struct kpy_heap *heap);
+const char *kpy_heap_name(const struct kpy_heap *heap);
+
+void *kpy_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp);
+void *kpy_calloc(struct kpy_heap *heap, size_t n, size_t size, gfp_t gfp);
+void *kpy_realloc(struct kpy_heap *heap, void *ptr, size_t size, gfp_t gfp);
+void kpy_free(struct kpy_heap *heap, void *ptr);
+size_t kpy_usable_size(struct kpy_heap *heap, void *ptr);
+int kpy_block_info(struct kpy_heap *heap, void *ptr, struct kpy_block_info *info);
+
+void kpy_heap_stats(struct kpy_heap *heap, struct kpy_heap_stats *stats);
+void kpy_heap_reset_peaks(struct kpy_heap *heap);
+int kpy_heap_validate(struct kpy_heap *heap, char *why, size_t len);
+
+void *kpy_zalloc(struct kpy_heap *heap, size_t size, gfp_t gfp);
+
+#endif
