@@ -57,6 +57,14 @@ struct json_object *json_member(struct json_object *obj, const char *key);
 void json_print(struct json_object *obj);
 struct json_object *json_keys(const char *text);
 
+struct column {
+	const char *title;
+	int width;			/* negative: to the left */
+	const char *pointer;		/* "/group/key" in each object of the list */
+};
+
+void json_table(struct json_object *list, const struct column *columns, size_t nr);
+
 /*
  * geometry.c: what a heap is made from. Written as in debugfs' `create`
  * (arena=1M pool=16K …), as an option (the same with commas), or in JSON
@@ -117,12 +125,16 @@ void state_field_name(enum state_field f, char buf[64]);
 void state_field_text(const struct state *s, enum state_field f, char buf[32]);
 
 /* trace.c: a recorded program, plain or compressed */
+#define TRACE_HEADER	64		/* bytes */
+
 struct trace;
 
 int trace_open(const char *path, struct trace **trace);
 int trace_next(struct trace *trace, const void **chunk, size_t *len);
 void trace_close(struct trace *trace);
+u64 trace_size(const void *header);
 char *trace_companion(const char *path);
+int trace_recording(const char *path, struct json_object **recording);
 
 /* progress.c: one moving line on a terminal */
 struct progress {
@@ -136,11 +148,15 @@ struct progress {
 double now(void);
 void progress_start(struct progress *p, const char *what, const char *unit, u64 total);
 void progress_move(struct progress *p, u64 done);
-void progress_end(struct progress *p);
+void progress_clear(struct progress *p);
 
 /* heap.c: heaps by name */
 int heap_create(const char *name, const struct geometry *geo);
 int heap_destroy(const char *name);
+typedef int (*heap_visit)(const char *name, void *arg);
+
+int heap_each(heap_visit visit, void *arg);	/* gives the worst status */
+int heap_file(const char *name, const char *file, char **text);	/* as debugfs_read() */
 int heap_read(const char *name, const char *file, char **text);
 
 /* session.c: one trace in kpylab, from loading it to leaving nothing behind */
@@ -151,8 +167,10 @@ struct session {
 	struct geometry geometry;	/* of our own */
 	bool kmalloc;			/* the kernel's allocator instead of a heap */
 	bool fill;
+	u64 until;			/* last op, ~0: the trace's */
 	/* known from session_begin() on */
 	u64 ops_total;
+	u64 ops_end;
 	char *own_heap;
 	bool loaded;
 	/* moved by session_run() */
@@ -165,8 +183,8 @@ extern const struct argp session_argp;	/* a child parser, its input a struct ses
 int session_begin(struct session *s);
 int session_run(struct session *s, u64 ops);
 int session_state(const struct session *s, struct state *state);
-int session_read(const char *file, char **text);
+int session_status(char **text);
 const char *session_heap(const struct session *s);
-void session_end(struct session *s);
+int session_end(struct session *s, int err);
 
 #endif
