@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * L0: geometries: CPython's presets, what is allowed, and their text form
+ * `preset=cpython-3.10` or `arena=1M pool=16K align=16 max=512 release=keep-last`.
+ */
+#include <linux/ctype.h>
+#include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/string.h>
+
+#include "internal.h"
+
+static const struct {
+	const char *name;
+	struct kpy_geometry geo;
+} presets[] = {
+	{ "cpython-3.6", { 256 << 10, 4 << 10, 8, 512, KPY_RELEASE_ALWAYS } },
+	{ "cpython-3.8", { 256 << 10, 4 << 10, 16, 512, KPY_RELEASE_ALWAYS } },
+	{ "cpython-3.9", { 256 << 10, 4 << 10, 16, 512, KPY_RELEASE_KEEP_LAST } },
+	{ "cpython-3.10", { 1 << 20, 16 << 10, 16, 512, KPY_RELEASE_KEEP_LAST } },
+};
+
+static const char *const release_names[] = {
+	[KPY_RELEASE_KEEP_LAST] = "keep-last",
+	[KPY_RELEASE_ALWAYS] = "always",
+};
+
+static const char *const mode_names[] = {
+	[KPY_MODE_CLASSIC] = "classic",
+};
+
+/**
+ * kpy_release_name() - text form of a release rule
+ * @release: a valid one
+ *
+ * Context: Any.
+ * Return: a constant string.
+ */
+const char *kpy_release_name(enum kpy_release release)
+{
+	return release_names[release];
+}
+
+/**
+ * kpy_mode_name() - text form of a mode
+ * @mode: a valid one
+ *
+ * Context: Any.
+ * Return: a constant string.
+ */
+const char *kpy_mode_name(enum kpy_mode mode)
+{
+	return mode_names[mode];
+}
+
+/**
+ * kpy_preset_name() - names of the presets, one by one
+ * @index: from 0
+ *
+ * Context: Any.
+ * Return: the name, NULL behind the last one.
+ */
+const char *kpy_preset_name(unsigned int index)
+{
+	return index < ARRAY_SIZE(presets) ? presets[index].name : NULL;
+}
+
+/**
+ * kpy_preset() - the geometry of a CPython version
+ * @name: "cpython-3.6" (upstream's, 3.7 too), "cpython-3.8", "cpython-3.9" or
+ *        "cpython-3.10" (through 3.13 and later)
+ *
+ * Context: Any.
+ * Return: the geometry, NULL for an unknown name.
+ */
+const struct kpy_geometry *kpy_preset(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(presets); i++)
+		if (!strcmp(presets[i].name, name))
+			return &presets[i].geo;
+	return NULL;
+}
+EXPORT_SYMBOL_GPL(kpy_preset);
+
+static bool size_ok(u32 size, u32 min, u32 max)
+{
+	return is_power_of_2(size) && size >= min && size <= max;
+}
+
+static const char *geometry_fault(const struct kpy_geometry *geo)
+{
+	if (!size_ok(geo->arena_size, KPY_ARENA_MIN, KPY_ARENA_MAX))
+		return "the arena size must be a power of two from 16384 to 4194304";
+	if (!size_ok(geo->pool_size, KPY_POOL_MIN, KPY_POOL_MAX))
+		return "the pool size must be a power of two from 4096 to 65536";
+	if (geo->arena_size < 2 * geo->pool_size)
+		return "an arena must have at least two pools";
+	if (!size_ok(geo->alignment, KPY_ALIGN_MIN, KPY_ALIGN_MAX))
+		return "the alignment must be 8, 16 or 32";
+	if (!geo->max_small || geo->max_small > KPY_SMALL_MAX)
+		return "the largest small request must be from 1 to 512";
+	if (geo->max_small % geo->alignment)
+		return "the largest small request must be a multiple of the alignment";
+	if ((unsigned int)geo->release >= ARRAY_SIZE(release_names))
+		return "unknown release rule";
+	return NULL;
+}
+
+/**
+ * kpy_geometry_check() - may a heap be laid out like this?
+ * @geo: the sizes
+ * @why: set to a line that says what is wrong, or NULL
+ *
+ * Context: Any.
+ * Return: 0 or -EINVAL.
+ */
+int kpy_geometry_check(const struct kpy_geometry *geo, const char **why)
+{
+	*why = geometry_fault(geo);
+	return *why ? -EINVAL : 0;
+}
+EXPORT_SYMBOL_GPL(kpy_geometry_check);
+
+/* Bytes, or with a suffix K or M. */
+static int parse_size(char *text, u32 *size)
+{
+	size_t len = strlen(text);
+	unsigned int shift = 0;
+	u64 bytes;
+	int err;
+
+	if (len && (text[len - 1] == 'K' || text[len - 1] == 'M')) {
+		shift = text[len - 1] == 'K' ? 10 : 20;
+		text[len - 1] = '\0';
+	}
+	if (!isdigit(*text))
+		return -EINVAL;
+	err = kstrtoull(text, 10, &bytes);
+	if (err)
+		return err;
+	if (bytes > U32_MAX >> shift)
+		return -ERANGE;
+	*size = bytes << shift;
+	return 0;
+}
+
+static int parse_name(const char *const *names, size_t n, const char *text, const char *fault,
+		      const char **why)
+{
+	int i = match_string(names, n, text);
+
+	if (i < 0)
+		*why = fault;
+	return i;
+}
+
+static int set_option(struct kpy_heap_params *params, const char *key, char *value,
+		      const char **why)
+{
+	struct kpy_geometry *geo = &params->geometry;
+	int i;
+
+	*why = "not a size";
+	if (!strcmp(key, "arena"))
+		return parse_size(value, &geo->arena_size);
+	if (!strcmp(key, "pool"))
+		return parse_size(value, &geo->pool_size);
+	if (!strcmp(key, "align"))
+		return parse_size(value, &geo->alignment);
+	if (!strcmp(key, "max"))
+		return parse_size(value, &geo->max_small);
+	if (!strcmp(key, "release")) {
+		i = parse_name(release_names, ARRAY_SIZE(release_names), value,
+			       "release is keep-last or always", why);
+		geo->release = i;
+		return i < 0 ? -EINVAL : 0;
+	}
+	if (!strcmp(key, "mode")) {
+		i = parse_name(mode_names, ARRAY_SIZE(mode_names), value,
+			       "the only mode is classic", why);
+		params->mode = i;
+		return i < 0 ? -EINVAL : 0;
+	}
+	*why = "options are preset, arena, pool, align, max, release and mode";
+	return -EINVAL;
+}
+
+static int set_preset(struct kpy_heap_params *params, const char *name, const char **why)
+{
+	const struct kpy_geometry *geo = kpy_preset(name);
+
+	*why = "unknown preset";
+	if (!geo)
+		return -EINVAL;
+	params->geometry = *geo;
+	return 0;
+}
+
+/**
+ * kpy_geometry_parse() - read the text form
+ * @options: `key=value` words; written to
+ * @params: geometry and mode are set
+ * @why: set to a line that says what is wrong
+ *
+ * preset= comes first, further options change it.  Without it arena= and
+ * pool= are needed, and the rest is as in CPython 3.10.
+ *
+ * Context: Any.
+ * Return: 0, -EINVAL, or -ERANGE for a number beyond 32 bits.
+ */
+int kpy_geometry_parse(char *options, struct kpy_heap_params *params, const char **why)
+{
+	char *word, *value;
+	bool first = true;
+	int err;
+
+	params->geometry = *kpy_preset("cpython-3.10");
+	params->geometry.arena_size = 0;
+	params->geometry.pool_size = 0;
+	params->mode = KPY_MODE_CLASSIC;
+
+	while ((word = strsep(&options, " \t\n"))) {
+		if (!*word)
+			continue;
+		*why = "options look like key=value";
+		value = strchr(word, '=');
+		if (!value)
+			return -EINVAL;
+		*value++ = '\0';
+		if (first && !strcmp(word, "preset"))
+			err = set_preset(params, value, why);
+		else
+			err = set_option(params, word, value, why);
+		if (err)
+			return err;
+		first = false;
+	}
+	return kpy_geometry_check(&params->geometry, why);
+}

@@ -1,0 +1,444 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * L4: the API: request → size class → pool, or the general allocator; the one
+ * place where allocations and frees are counted and traced.
+ *
+ * After pymalloc_alloc(), pymalloc_free() and pymalloc_realloc() in CPython's
+ * Objects/obmalloc.c; heap->lock stands where CPython has the GIL.
+ */
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/overflow.h>
+#include <linux/random.h>
+#include <linux/sched/mm.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "internal.h"
+#include "trace.h"
+
+/* Refuse a pointer: count it, and say so the first time. */
+static void refuse(struct kpy_heap *heap, const void *ptr, const char *why, unsigned long caller)
+{
+	unsigned long flags;
+	bool report;
+
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	heap->c.bad_pointers++;
+	report = !heap->reported && !(heap->flags & KPY_HEAP_SILENT);
+	heap->reported |= report;
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	WARN(report, "kpymalloc: heap %s: bad pointer %p from %pS: %s\n",
+	     heap->name, ptr, (void *)caller, why);
+}
+
+static void count_failure(struct kpy_heap *heap)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	heap->c.alloc_failures++;
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+}
+
+/* NULL if there is no pool to be had. */
+static void *small_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned long caller)
+{
+	unsigned int szidx = (size - 1) >> heap->align_shift;
+	struct kpy_pool *pool;
+	unsigned long flags;
+	void *ptr;
+
+	for (;;) {
+		raw_spin_lock_irqsave(&heap->lock, flags);
+		pool = kpy_pool_first(heap, szidx);
+		if (likely(pool))
+			break;
+		raw_spin_unlock_irqrestore(&heap->lock, flags);
+		if (!kpy_arena_grow(heap, gfp))
+			return NULL;
+	}
+	ptr = kpy_pool_alloc(heap, pool);
+	heap->c.allocs++;
+	trace_kpy_alloc(heap->id, ptr, size, szidx, pool, pool->arenaindex, caller);
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	return ptr;
+}
+
+static void *heap_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned long caller)
+{
+	bool small = size - 1 < heap->geo.max_small;
+	void *ptr = NULL;
+
+	might_alloc(gfp);
+	if (WARN_ON_ONCE(gfp & GFP_ZONEMASK))
+		return NULL;
+	if (likely(small))
+		ptr = small_alloc(heap, size, gfp, caller);
+	if (ptr) {
+		if (gfp & __GFP_ZERO)
+			memset(ptr, 0, size);
+		return ptr;
+	}
+	ptr = kpy_large_alloc(heap, size, gfp, small, caller);
+	if (!ptr)
+		count_failure(heap);
+	return ptr;
+}
+
+static void heap_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
+{
+	struct kpy_arena *arena = kpy_arena_find(heap, ptr);
+	unsigned long release = 0, flags;
+	struct kpy_pool *pool;
+	const char *why;
+
+	if (unlikely(!arena)) {
+		if (!kpy_large_free(heap, ptr, caller))
+			refuse(heap, ptr, "not a block of this heap", caller);
+		return;
+	}
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	pool = kpy_pool_of_block(heap, arena, ptr, &why);
+	if (likely(pool)) {
+		heap->c.frees++;
+		trace_kpy_free(heap->id, ptr, pool->szidx, pool, pool->arenaindex, caller);
+		release = kpy_pool_free(heap, pool, ptr);
+	}
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	if (unlikely(!pool))
+		refuse(heap, ptr, why, caller);
+	kpy_pages_free(release, heap->geo.arena_size);
+}
+
+/* Class size or requested size of a block; false if it is none of ours. */
+static bool block_size(struct kpy_heap *heap, void *ptr, size_t *size, bool *small,
+		       const char **why)
+{
+	struct kpy_arena *arena = kpy_arena_find(heap, ptr);
+	struct kpy_pool *pool;
+
+	lockdep_assert_held(&heap->lock);
+	*small = arena;
+	*why = "not a block of this heap";
+	if (!arena)
+		return kpy_large_size(heap, ptr, size);
+	pool = kpy_pool_of_block(heap, arena, ptr, why);
+	if (pool)
+		*size = kpy_class_size(heap, pool->szidx);
+	return pool;
+}
+
+static void count_realloc(struct kpy_heap *heap, void *old, void *ptr, size_t size,
+			  unsigned long caller)
+{
+	lockdep_assert_held(&heap->lock);
+	heap->c.reallocs++;
+	heap->c.reallocs_in_place += old == ptr;
+	trace_kpy_realloc(heap->id, old, ptr, size, caller);
+}
+
+/* CPython's rule for small blocks; a large one stays large whatever @size. */
+static bool realloc_stays(struct kpy_heap *heap, void *ptr, bool small, size_t old, size_t size)
+{
+	if (!small)
+		return kpy_large_shrink(heap, ptr, size);
+	return size <= old && 4 * size > 3 * old;
+}
+
+/* New block first, old one freed last: the new one never gets the old one's place. */
+static void *realloc_move(struct kpy_heap *heap, void *old, bool small, size_t old_size,
+			  size_t size, gfp_t gfp, unsigned long caller)
+{
+	unsigned long flags;
+	void *ptr;
+
+	if (small) {
+		ptr = heap_alloc(heap, size, gfp, caller);
+	} else {
+		ptr = kpy_large_alloc(heap, size, gfp, false, caller);
+		if (!ptr)
+			count_failure(heap);
+	}
+	if (!ptr)
+		return NULL;
+	memcpy(ptr, old, min(old_size, size));
+	heap_free(heap, old, caller);
+
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	count_realloc(heap, old, ptr, size, caller);
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	return ptr;
+}
+
+/**
+ * kpy_alloc() - get a block
+ * @heap: the heap
+ * @size: bytes; 0 gives a distinct block of 1, as in CPython
+ * @gfp: how memory may be had if there is none in the heap: %GFP_KERNEL,
+ *       %GFP_NOWAIT, %GFP_ATOMIC, …, with %__GFP_ZERO for zeroed bytes; no zones
+ *
+ * Up to the heap's largest small request a block of @size's class, else what
+ * the general allocator gives; so too if no arena can be had.
+ *
+ * Context: Process, softirq or hardirq, also with spinlocks held if @gfp does
+ * not sleep; not NMI.  Takes heap->lock.  On PREEMPT_RT as kmalloc(): not with
+ * preemption or interrupts off.
+ * Return: the block, aligned as the geometry says; NULL if there is no memory
+ * or @size is above INT_MAX.
+ */
+void *kpy_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp)
+{
+	return heap_alloc(heap, size, gfp, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(kpy_alloc);
+
+/**
+ * kpy_zalloc() - get a block of zeroes
+ * @heap: the heap
+ * @size: bytes
+ * @gfp: as for kpy_alloc()
+ *
+ * Context: As kpy_alloc().
+ * Return: As kpy_alloc(), the first @size bytes zero.
+ */
+void *kpy_zalloc(struct kpy_heap *heap, size_t size, gfp_t gfp)
+{
+	return heap_alloc(heap, size, gfp | __GFP_ZERO, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(kpy_zalloc);
+
+/**
+ * kpy_calloc() - get zeroed memory for an array
+ * @heap: the heap
+ * @n: elements
+ * @size: bytes of one
+ * @gfp: as for kpy_alloc()
+ *
+ * Context: As kpy_alloc().
+ * Return: As kpy_zalloc(); NULL too if @n * @size overflows.
+ */
+void *kpy_calloc(struct kpy_heap *heap, size_t n, size_t size, gfp_t gfp)
+{
+	size_t bytes;
+
+	if (check_mul_overflow(n, size, &bytes)) {
+		count_failure(heap);
+		return NULL;
+	}
+	return heap_alloc(heap, bytes, gfp | __GFP_ZERO, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(kpy_calloc);
+
+/**
+ * kpy_realloc() - change the size of a block
+ * @heap: the heap
+ * @ptr: a block of this heap; NULL makes this kpy_alloc()
+ * @size: new size; 0 gives a block of 1, as in CPython
+ * @gfp: as for kpy_alloc(); %__GFP_ZERO is ignored, the new tail is undefined
+ *
+ * CPython's rule: a small block stays in place iff @size fits its class and is
+ * more than three quarters of the CLASS size; a block of the general allocator
+ * stays one whatever its size; else a new block is had, the contents copied,
+ * and then the old one freed.
+ *
+ * Context: As kpy_alloc().
+ * Return: the block, moved or not; NULL if there is no memory or @ptr is
+ * refused (reported once a heap): @ptr is then as it was.
+ */
+void *kpy_realloc(struct kpy_heap *heap, void *ptr, size_t size, gfp_t gfp)
+{
+	bool known, small, stays = false;
+	unsigned long flags;
+	const char *why;
+	size_t old;
+
+	gfp &= ~__GFP_ZERO;
+	if (!ptr)
+		return heap_alloc(heap, size, gfp, _RET_IP_);
+
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	known = block_size(heap, ptr, &old, &small, &why);
+	if (likely(known))
+		stays = realloc_stays(heap, ptr, small, old, size);
+	if (stays)
+		count_realloc(heap, ptr, ptr, size, _RET_IP_);
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+
+	if (stays)
+		return ptr;
+	if (unlikely(!known)) {
+		refuse(heap, ptr, why, _RET_IP_);
+		return NULL;
+	}
+	return realloc_move(heap, ptr, small, old, size, gfp, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(kpy_realloc);
+
+/**
+ * kpy_free() - give a block back
+ * @heap: the heap it came from
+ * @ptr: the block; NULL is ignored
+ *
+ * A pointer that is no live block of this heap is refused, counted, and
+ * reported with a stack the first time; the heap stays as it was.
+ *
+ * Context: Process, softirq or hardirq, also with spinlocks held; not NMI.
+ * Takes heap->lock.
+ */
+void kpy_free(struct kpy_heap *heap, void *ptr)
+{
+	if (ptr)
+		heap_free(heap, ptr, _RET_IP_);
+}
+EXPORT_SYMBOL_GPL(kpy_free);
+
+/**
+ * kpy_usable_size() - bytes that may be used of a block
+ * @heap: the heap it came from
+ * @ptr: the block, or NULL
+ *
+ * Context: Any but NMI.  Takes heap->lock.
+ * Return: the size of its class, or what was requested of the general
+ * allocator; 0 for NULL and for a pointer that is refused as by kpy_free().
+ */
+size_t kpy_usable_size(struct kpy_heap *heap, void *ptr)
+{
+	unsigned long flags;
+	bool known, small;
+	size_t size = 0;
+	const char *why;
+
+	if (!ptr)
+		return 0;
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	known = block_size(heap, ptr, &size, &small, &why);
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	if (!known)
+		refuse(heap, ptr, why, _RET_IP_);
+	return size;
+}
+EXPORT_SYMBOL_GPL(kpy_usable_size);
+
+/**
+ * kpy_block_info() - where an address lies in a heap
+ * @heap: the heap
+ * @ptr: any address, also a foreign one or inside a block
+ * @info: filled in
+ *
+ * Says nothing about whether the block is in use.
+ *
+ * Context: Any but NMI.  Takes heap->lock.
+ * Return: 0, or -ENOENT if it is in no block of a pool in use.
+ */
+int kpy_block_info(struct kpy_heap *heap, void *ptr, struct kpy_block_info *info)
+{
+	struct kpy_arena *arena = kpy_arena_find(heap, ptr);
+	unsigned long offset, flags;
+	struct kpy_pool *pool;
+	int err = -ENOENT;
+	u32 in_pool;
+
+	if (!arena)
+		return -ENOENT;
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	offset = (unsigned long)ptr - arena->address;
+	if (!arena->address || offset >= heap->geo.arena_size ||
+	    offset >> heap->pool_shift >= arena->ncarved)
+		goto unlock;
+	info->pool = offset >> heap->pool_shift;
+	pool = kpy_arena_pool(heap, arena, info->pool);
+	in_pool = offset & (heap->geo.pool_size - 1);
+	if (!pool->count || in_pool < heap->pool_header || in_pool >= pool->nextoffset)
+		goto unlock;
+	info->arena = arena->slot;
+	info->arena_serial = arena->serial;
+	info->szidx = pool->szidx;
+	info->size = kpy_class_size(heap, pool->szidx);
+	info->block = (in_pool - heap->pool_header) / info->size;
+	err = 0;
+unlock:
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	return err;
+}
+EXPORT_SYMBOL_GPL(kpy_block_info);
+
+/* Say what was never freed, in all and by class. */
+static void report_live(const struct kpy_heap *heap)
+{
+	u64 blocks = heap->c.large_blocks, bytes = heap->c.large_bytes;
+	u32 i;
+
+	for (i = 0; i < heap->nr_classes; i++) {
+		blocks += heap->class[i].in_use;
+		bytes += heap->class[i].in_use * kpy_class_size(heap, i);
+	}
+	if (!blocks)
+		return;
+	pr_warn("heap %s: %llu blocks never freed, %llu bytes\n", heap->name, blocks, bytes);
+	for (i = 0; i < heap->nr_classes; i++)
+		if (heap->class[i].in_use)
+			pr_warn("heap %s:   class %u, %u bytes: %llu blocks\n", heap->name, i,
+				kpy_class_size(heap, i), heap->class[i].in_use);
+	if (heap->c.large_blocks)
+		pr_warn("heap %s:   large, %llu bytes in all: %llu blocks\n", heap->name,
+			heap->c.large_bytes, heap->c.large_blocks);
+}
+
+static void heap_set_constants(struct kpy_heap *heap, const struct kpy_heap_params *params, u32 id)
+{
+	const struct kpy_geometry *geo = &params->geometry;
+
+	heap->geo = *geo;
+	heap->arena_shift = ilog2(geo->arena_size);
+	heap->pool_shift = ilog2(geo->pool_size);
+	heap->align_shift = ilog2(geo->alignment);
+	heap->pool_header = ALIGN(KPY_HEADER_SIZE, geo->alignment);
+	heap->nr_classes = geo->max_small / geo->alignment;
+	heap->pools_per_arena = geo->arena_size / geo->pool_size;
+	heap->secret = get_random_long();
+	heap->mode = params->mode;
+	heap->flags = params->flags;
+	heap->id = id;
+	strscpy(heap->name, params->name, sizeof(heap->name));
+}
+
+/**
+ * kpy_heap_new() - make an empty heap that nobody knows yet
+ * @params: checked by the caller
+ * @id: of the heap in trace events
+ *
+ * Context: Process, may sleep.
+ * Return: the heap or an ERR_PTR().
+ */
+struct kpy_heap *kpy_heap_new(const struct kpy_heap_params *params, u32 id)
+{
+	struct kpy_heap *heap = kvzalloc(sizeof(*heap), GFP_KERNEL);
+	u32 i;
+
+	if (!heap)
+		return ERR_PTR(-ENOMEM);
+	heap_set_constants(heap, params, id);
+	raw_spin_lock_init(&heap->lock);
+	for (i = 0; i < heap->nr_classes; i++)
+		INIT_LIST_HEAD(&heap->class[i].usedpools);
+	if (kpy_arenas_init(heap) || kpy_large_init(heap)) {
+		kpy_heap_delete(heap);
+		return ERR_PTR(-ENOMEM);
+	}
+	return heap;
+}
+
+/**
+ * kpy_heap_delete() - free a heap and all its memory
+ * @heap: nobody else knows it any more; blocks in use are reported in the log
+ *
+ * Context: Process, may sleep.
+ */
+void kpy_heap_delete(struct kpy_heap *heap)
+{
+	report_live(heap);
+	kpy_large_exit(heap);
+	kpy_arenas_exit(heap);
+	kvfree(heap);
+}

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* What the files of kpymalloc.ko offer each other, by file, lowest layer first. */
+#ifndef _KPY_INTERNAL_H
+#define _KPY_INTERNAL_H
+
+#include "types.h"
+
+#define KPY_VERSION "0.1"
+
+#undef pr_fmt
+#define pr_fmt(fmt) "kpymalloc: " fmt
+
+/* pages.c APIs: */
+unsigned long kpy_pages_alloc(size_t size, gfp_t gfp);
+void kpy_pages_free(unsigned long address, size_t size);
+
+/* geometry.c APIs: */
+int kpy_geometry_parse(char *options, struct kpy_heap_params *params, const char **why);
+const char *kpy_release_name(enum kpy_release release);
+const char *kpy_mode_name(enum kpy_mode mode);
+const char *kpy_preset_name(unsigned int index);
+
+/* arena.c APIs: */
+int kpy_arenas_init(struct kpy_heap *heap);
+void kpy_arenas_exit(struct kpy_heap *heap);
+bool kpy_arena_grow(struct kpy_heap *heap, gfp_t gfp);
+struct kpy_pool *kpy_arena_take_pool(struct kpy_heap *heap);
+unsigned long kpy_arena_put_pool(struct kpy_heap *heap, struct kpy_pool *pool);
+struct kpy_arena *kpy_arena_find(const struct kpy_heap *heap, const void *ptr);
+u32 kpy_arena_map_count(const struct kpy_heap *heap);
+
+/* pool.c APIs: */
+struct kpy_pool *kpy_pool_first(struct kpy_heap *heap, unsigned int szidx);
+void *kpy_pool_alloc(struct kpy_heap *heap, struct kpy_pool *pool);
+unsigned long kpy_pool_free(struct kpy_heap *heap, struct kpy_pool *pool, void *ptr);
+struct kpy_pool *kpy_pool_of_block(const struct kpy_heap *heap, const struct kpy_arena *arena,
+				   const void *ptr, const char **why);
+
+/* large.c APIs: */
+int kpy_large_module_init(void);
+void kpy_large_module_exit(void);
+int kpy_large_init(struct kpy_heap *heap);
+void kpy_large_exit(struct kpy_heap *heap);
+void *kpy_large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, bool fallback,
+		      unsigned long caller);
+bool kpy_large_free(struct kpy_heap *heap, void *ptr, unsigned long caller);
+bool kpy_large_size(const struct kpy_heap *heap, const void *ptr, size_t *size);
+bool kpy_large_shrink(struct kpy_heap *heap, void *ptr, size_t size);
+void kpy_large_walk(const struct kpy_heap *heap, u64 *blocks, u64 *bytes);
+
+/* heap.c APIs: */
+struct kpy_heap *kpy_heap_new(const struct kpy_heap_params *params, u32 id);
+void kpy_heap_delete(struct kpy_heap *heap);
+
+/* stats.c APIs: */
+void kpy_count_held(struct kpy_heap *heap, s64 bytes);
+void kpy_count_large(struct kpy_heap *heap, s64 bytes);
+
+struct kpy_usable_snapshot {
+	u32 slot;
+	u32 nfree;
+};
+
+struct kpy_arenas_snapshot {
+	u32 nr_slots;
+	u32 nr_arenas;
+	u32 nr_usable;
+	struct kpy_arena *arenas;		/* those in use, by slot */
+	struct kpy_usable_snapshot *usable;	/* in list order */
+};
+
+struct kpy_pool_snapshot {
+	u32 count;
+	u16 szidx;				/* KPY_NO_CLASS: never carved */
+	u8 state;				/* enum kpy_pool_state */
+};
+
+struct kpy_arenas_snapshot *kpy_snapshot_arenas(struct kpy_heap *heap);
+u32 kpy_snapshot_pools(struct kpy_heap *heap, u32 slot, struct kpy_pool_snapshot *to);
+
+/* registry.c APIs: */
+int kpy_heap_create_unowned(const struct kpy_heap_params *params);
+int kpy_heap_destroy_name(const char *name);
+void kpy_registry_exit(void);
+
+/* debugfs.c APIs: */
+void kpy_debugfs_init(void);
+void kpy_debugfs_exit(void);
+void kpy_debugfs_add(struct kpy_heap *heap);
+void kpy_debugfs_remove(struct kpy_heap *heap);
+
+#endif

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: GPL-2.0
+/* Module init in order, exit in exact reverse. */
+#include <linux/module.h>
+
+#include "internal.h"
+
+static int __init kpymalloc_init(void)
+{
+	int err;
+
+	err = kpy_large_module_init();
+	if (err)
+		return err;
+	kpy_debugfs_init();
+	return 0;
+}
+
+static void __exit kpymalloc_exit(void)
+{
+	kpy_registry_exit();
+	kpy_debugfs_exit();
+	kpy_large_module_exit();
+}
+
+module_init(kpymalloc_init);
+module_exit(kpymalloc_exit);
+
+MODULE_DESCRIPTION("CPython's small-object allocator over page allocations");
+MODULE_AUTHOR("The kpymalloc developers");
+MODULE_VERSION(KPY_VERSION);
+MODULE_LICENSE("GPL");

@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * L2: pools of one size class: carving, the freeblock LIFO, used and full.
+ *
+ * After "pool_address" in CPython's Objects/obmalloc.c.  A pool always has one
+ * carved block ahead while it has virgin space, so an empty freeblock means
+ * full.  The block freed last is the next one handed out.
+ *
+ * A free block holds the link to the next one in its first word and, where it
+ * has a second one, a mark that no user writes but by accident: that makes a
+ * second free of a block cheap to suspect, and the freeblock list tells for sure.
+ */
+#include "internal.h"
+#include "trace.h"
+
+static unsigned long free_mark(const struct kpy_heap *heap, const void *block)
+{
+	return heap->secret ^ (unsigned long)block;
+}
+
+static bool has_mark_word(const struct kpy_heap *heap, const struct kpy_pool *pool)
+{
+	return kpy_class_size(heap, pool->szidx) >= 2 * sizeof(unsigned long);
+}
+
+static void push_block(struct kpy_heap *heap, struct kpy_pool *pool, void *block)
+{
+	*(void **)block = pool->freeblock;
+	if (has_mark_word(heap, pool))
+		((unsigned long *)block)[1] = free_mark(heap, block);
+	pool->freeblock = block;
+}
+
+static void carve_block(struct kpy_heap *heap, struct kpy_pool *pool)
+{
+	void *block = (void *)pool + pool->nextoffset;
+
+	pool->nextoffset += kpy_class_size(heap, pool->szidx);
+	push_block(heap, pool, block);
+}
+
+/* A pool whose last class was the same keeps its list as it is. */
+static void pool_lay_out(struct kpy_heap *heap, struct kpy_pool *pool, unsigned int szidx)
+{
+	if (pool->szidx == szidx)
+		return;
+	pool->szidx = szidx;
+	pool->freeblock = NULL;
+	pool->nextoffset = heap->pool_header;
+	pool->maxnextoffset = heap->geo.pool_size - kpy_class_size(heap, szidx);
+	carve_block(heap, pool);
+}
+
+/**
+ * kpy_pool_first() - the pool that serves a class's next allocation
+ * @heap: the heap
+ * @szidx: size class
+ *
+ * Context: heap->lock held.
+ * Return: the first pool of usedpools, taken from an arena if there was none;
+ * NULL if no arena is usable.
+ */
+struct kpy_pool *kpy_pool_first(struct kpy_heap *heap, unsigned int szidx)
+{
+	struct kpy_class *class = &heap->class[szidx];
+	struct kpy_pool *pool;
+
+	lockdep_assert_held(&heap->lock);
+	pool = list_first_entry_or_null(&class->usedpools, struct kpy_pool, node);
+	if (likely(pool))
+		return pool;
+
+	pool = kpy_arena_take_pool(heap);
+	if (!pool)
+		return NULL;
+	pool_lay_out(heap, pool, szidx);
+	list_add(&pool->node, &class->usedpools);
+	class->pools++;
+	trace_kpy_pool_state(heap->id, pool, pool->arenaindex, szidx,
+			     KPY_POOL_EMPTY, KPY_POOL_USED);
+	return pool;
+}
+
+/**
+ * kpy_pool_alloc() - hand out a block
+ * @heap: the heap
+ * @pool: from kpy_pool_first()
+ *
+ * Context: heap->lock held.
+ * Return: the block; there always is one.
+ */
+void *kpy_pool_alloc(struct kpy_heap *heap, struct kpy_pool *pool)
+{
+	void *block = pool->freeblock;
+
+	lockdep_assert_held(&heap->lock);
+	pool->freeblock = *(void **)block;
+	if (has_mark_word(heap, pool))
+		((unsigned long *)block)[1] = 0;
+	pool->count++;
+	heap->class[pool->szidx].in_use++;
+	if (likely(pool->freeblock))
+		return block;
+
+	if (pool->nextoffset <= pool->maxnextoffset) {
+		carve_block(heap, pool);
+		return block;
+	}
+	list_del_init(&pool->node);
+	trace_kpy_pool_state(heap->id, pool, pool->arenaindex, pool->szidx,
+			     KPY_POOL_USED, KPY_POOL_FULL);
+	return block;
+}
+
+/**
+ * kpy_pool_free() - take a block back
+ * @heap: the heap
+ * @pool: the pool it lies in
+ * @ptr: a block handed out, see kpy_pool_of_block()
+ *
+ * Context: heap->lock held.
+ * Return: the address of an arena to give back after unlocking, or 0.
+ */
+unsigned long kpy_pool_free(struct kpy_heap *heap, struct kpy_pool *pool, void *ptr)
+{
+	struct kpy_class *class = &heap->class[pool->szidx];
+	bool was_full = !pool->freeblock;
+
+	lockdep_assert_held(&heap->lock);
+	push_block(heap, pool, ptr);
+	pool->count--;
+	class->in_use--;
+	if (was_full) {
+		list_add(&pool->node, &class->usedpools);
+		trace_kpy_pool_state(heap->id, pool, pool->arenaindex, pool->szidx,
+				     KPY_POOL_FULL, KPY_POOL_USED);
+		return 0;
+	}
+	if (likely(pool->count))
+		return 0;
+
+	list_del(&pool->node);
+	class->pools--;
+	trace_kpy_pool_state(heap->id, pool, pool->arenaindex, pool->szidx,
+			     KPY_POOL_USED, KPY_POOL_EMPTY);
+	return kpy_arena_put_pool(heap, pool);
+}
+
+static bool block_is_free(const struct kpy_heap *heap, const struct kpy_pool *pool,
+			  const void *ptr)
+{
+	const void *block = pool->freeblock;
+
+	if (block == ptr)
+		return true;
+	if (!has_mark_word(heap, pool) ||
+	    ((const unsigned long *)ptr)[1] != free_mark(heap, ptr))
+		return false;
+	while (block && block != ptr)
+		block = *(void *const *)block;
+	return block;
+}
+
+/**
+ * kpy_pool_of_block() - the pool of a block that is handed out
+ * @heap: the heap
+ * @arena: what kpy_arena_find() said
+ * @ptr: the block
+ * @why: set to what is wrong, if NULL is returned
+ *
+ * Refuses every pointer that is not the start of a block in use, but for a
+ * block of 8 bytes that was freed before and is not the last one that was.
+ *
+ * Context: heap->lock held.
+ * Return: the pool or NULL.
+ */
+struct kpy_pool *kpy_pool_of_block(const struct kpy_heap *heap, const struct kpy_arena *arena,
+				   const void *ptr, const char **why)
+{
+	unsigned long offset = (unsigned long)ptr - arena->address;
+	struct kpy_pool *pool;
+	u32 in_pool;
+
+	lockdep_assert_held(&heap->lock);
+	*why = "in an arena that was given back";
+	if (!arena->address || offset >= heap->geo.arena_size)
+		return NULL;
+	*why = "in a pool that was never carved";
+	if (offset >> heap->pool_shift >= arena->ncarved)
+		return NULL;
+
+	pool = kpy_arena_pool(heap, arena, offset >> heap->pool_shift);
+	in_pool = offset & (heap->geo.pool_size - 1);
+	*why = "already free, in an empty pool";
+	if (!pool->count)
+		return NULL;
+	*why = "in a pool header";
+	if (in_pool < heap->pool_header)
+		return NULL;
+	*why = "not the start of a block";
+	if ((in_pool - heap->pool_header) % kpy_class_size(heap, pool->szidx))
+		return NULL;
+	*why = "never handed out";
+	if (in_pool >= pool->nextoffset)
+		return NULL;
+	*why = "already free";
+	if (block_is_free(heap, pool, ptr))
+		return NULL;
+	*why = NULL;
+	return pool;
+}

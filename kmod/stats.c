@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Counters with a peak, and the snapshot of all numbers.  Leaf: formats
+ * nothing and knows no pool.  What CPython's _PyObject_DebugMallocStats()
+ * finds by walking every pool is kept up to date here, so a snapshot is short
+ * whatever the heap's size; check.c compares it with a walk.
+ */
+#include <linux/export.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+
+#include "internal.h"
+
+/**
+ * kpy_count_held() - memory came from or went to the system
+ * @heap: the heap
+ * @bytes: how much, negative if it went
+ *
+ * Context: heap->lock held.
+ */
+void kpy_count_held(struct kpy_heap *heap, s64 bytes)
+{
+	lockdep_assert_held(&heap->lock);
+	heap->c.held_bytes += bytes;
+	heap->c.held_bytes_peak = max(heap->c.held_bytes_peak, heap->c.held_bytes);
+}
+
+/**
+ * kpy_count_large() - requested bytes of large blocks changed
+ * @heap: the heap
+ * @bytes: by how much
+ *
+ * Context: heap->lock held.
+ */
+void kpy_count_large(struct kpy_heap *heap, s64 bytes)
+{
+	lockdep_assert_held(&heap->lock);
+	heap->c.large_bytes += bytes;
+	heap->c.large_bytes_peak = max(heap->c.large_bytes_peak, heap->c.large_bytes);
+}
+
+static void stats_of_class(const struct kpy_heap *heap, u32 szidx, struct kpy_heap_stats *s)
+{
+	const struct kpy_class *class = &heap->class[szidx];
+	struct kpy_class_stats *out = &s->class[szidx];
+	u32 size = kpy_class_size(heap, szidx);
+	u32 capacity = kpy_class_capacity(heap, szidx);
+	u32 rest = heap->geo.pool_size - heap->pool_header - capacity * size;
+
+	out->pools = class->pools;
+	out->in_use = class->in_use;
+	out->available = class->pools * capacity - class->in_use;
+
+	s->unused_pools -= out->pools;
+	s->bytes_allocated += out->in_use * size;
+	s->bytes_available += out->available * size;
+	s->bytes_pool_headers += out->pools * heap->pool_header;
+	s->bytes_quantization += out->pools * rest;
+}
+
+static void stats_of_counters(const struct kpy_counters *c, struct kpy_heap_stats *s)
+{
+	s->arenas_total = c->arenas_total;
+	s->arenas_reclaimed = c->arenas_total - c->arenas_current;
+	s->arenas_highwater = c->arenas_highwater;
+	s->arenas_current = c->arenas_current;
+	s->allocs = c->allocs;
+	s->frees = c->frees;
+	s->reallocs = c->reallocs;
+	s->reallocs_in_place = c->reallocs_in_place;
+	s->large_allocs = c->large_allocs;
+	s->large_frees = c->large_frees;
+	s->large_fallbacks = c->large_fallbacks;
+	s->large_blocks = c->large_blocks;
+	s->large_bytes = c->large_bytes;
+	s->large_bytes_peak = c->large_bytes_peak;
+	s->held_bytes = c->held_bytes;
+	s->held_bytes_peak = c->held_bytes_peak;
+	s->arena_failures = c->arena_failures;
+	s->alloc_failures = c->alloc_failures;
+	s->bad_pointers = c->bad_pointers;
+}
+
+static void stats_sum(struct kpy_heap_stats *s)
+{
+	s->bytes_unused_pools = s->unused_pools * s->geometry.pool_size;
+	s->bytes_total = s->bytes_allocated + s->bytes_available + s->bytes_unused_pools +
+			 s->bytes_pool_headers + s->bytes_quantization + s->bytes_alignment;
+}
+
+/**
+ * kpy_heap_stats() - a consistent snapshot of a heap's numbers
+ * @heap: the heap
+ * @stats: filled in
+ *
+ * The numbers of sys._debugmallocstats() and ours.
+ *
+ * Context: Any but NMI.
+ */
+void kpy_heap_stats(struct kpy_heap *heap, struct kpy_heap_stats *stats)
+{
+	unsigned long flags;
+	u32 i;
+
+	memset(stats, 0, sizeof(*stats));
+	stats->geometry = heap->geo;
+	stats->nr_classes = heap->nr_classes;
+	stats->pool_header = heap->pool_header;
+
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	stats_of_counters(&heap->c, stats);
+	stats->unused_pools = heap->c.arenas_current * heap->pools_per_arena;
+	for (i = 0; i < heap->nr_classes; i++)
+		stats_of_class(heap, i, stats);
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	stats_sum(stats);
+}
+EXPORT_SYMBOL_GPL(kpy_heap_stats);
+
+/**
+ * kpy_heap_reset_peaks() - let the highwater marks start anew from what is now
+ * @heap: the heap
+ *
+ * Context: Any but NMI.
+ */
+void kpy_heap_reset_peaks(struct kpy_heap *heap)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	heap->c.arenas_highwater = heap->c.arenas_current;
+	heap->c.large_bytes_peak = heap->c.large_bytes;
+	heap->c.held_bytes_peak = heap->c.held_bytes;
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+}
+EXPORT_SYMBOL_GPL(kpy_heap_reset_peaks);
+
+static u32 copy_arenas(const struct kpy_heap *heap, struct kpy_arena *to)
+{
+	u32 slot, n = 0;
+
+	for (slot = 0; slot < heap->nr_slots; slot++)
+		if (kpy_arena_at(heap, slot)->address)
+			to[n++] = *kpy_arena_at(heap, slot);
+	return n;
+}
+
+static u32 copy_usable(const struct kpy_heap *heap, struct kpy_usable_snapshot *to)
+{
+	const struct kpy_arena *arena;
+	u32 n = 0;
+
+	list_for_each_entry(arena, &heap->usable_arenas, node) {
+		to[n].slot = arena->slot;
+		to[n++].nfree = arena->nfreepools;
+	}
+	return n;
+}
+
+/**
+ * kpy_snapshot_arenas() - all arenas and the order of usable_arenas at one moment
+ * @heap: the heap
+ *
+ * Context: Process, may sleep.
+ * Return: to be given to kvfree(), NULL if there is no memory.
+ */
+struct kpy_arenas_snapshot *kpy_snapshot_arenas(struct kpy_heap *heap)
+{
+	struct kpy_arenas_snapshot *snap;
+	unsigned long flags;
+	u32 room;
+
+	for (;;) {
+		room = READ_ONCE(heap->nr_slots);
+		snap = kvzalloc(sizeof(*snap) + room * (sizeof(*snap->usable) +
+							sizeof(*snap->arenas)), GFP_KERNEL);
+		if (!snap)
+			return NULL;
+		snap->arenas = (void *)(snap + 1);
+		snap->usable = (void *)(snap->arenas + room);
+
+		raw_spin_lock_irqsave(&heap->lock, flags);
+		snap->nr_slots = heap->nr_slots;
+		if (snap->nr_slots == room) {
+			snap->nr_arenas = copy_arenas(heap, snap->arenas);
+			snap->nr_usable = copy_usable(heap, snap->usable);
+		}
+		raw_spin_unlock_irqrestore(&heap->lock, flags);
+		if (snap->nr_slots == room)
+			return snap;
+		kvfree(snap);
+	}
+}
+
+/**
+ * kpy_snapshot_pools() - all pools of an arena at one moment
+ * @heap: the heap
+ * @slot: of the arena
+ * @to: room for every pool of an arena
+ *
+ * Context: Any but NMI.
+ * Return: how many, 0 if the slot is unused.
+ */
+u32 kpy_snapshot_pools(struct kpy_heap *heap, u32 slot, struct kpy_pool_snapshot *to)
+{
+	const struct kpy_pool *pool;
+	struct kpy_arena *arena;
+	unsigned long flags;
+	u32 i, n = 0;
+
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	arena = kpy_arena_at(heap, slot);
+	if (arena->address)
+		n = heap->pools_per_arena;
+	for (i = 0; i < n; i++) {
+		to[i].szidx = KPY_NO_CLASS;
+		if (i >= arena->ncarved)
+			continue;
+		pool = kpy_arena_pool(heap, arena, i);
+		to[i].szidx = pool->szidx;
+		to[i].count = pool->count;
+		to[i].state = kpy_pool_state(pool);
+	}
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	return n;
+}

@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * Trace events, system "kpymalloc".  Each fires with heap->lock held, at the
+ * line that counts, so their order is the order of what happened and their
+ * totals are the module's.  All a tracer needs to join them is in the fields:
+ * heap id, pointers, class, arena slot; a disabled event is a NOP.
+ */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM kpymalloc
+
+#if !defined(_KPY_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define _KPY_TRACE_H
+
+#include <linux/tracepoint.h>
+
+#include "types.h"
+
+TRACE_DEFINE_ENUM(KPY_POOL_EMPTY);
+TRACE_DEFINE_ENUM(KPY_POOL_USED);
+TRACE_DEFINE_ENUM(KPY_POOL_FULL);
+
+#define kpy_show_pool_state(state)			\
+	__print_symbolic(state,				\
+			 { KPY_POOL_EMPTY, "empty" },	\
+			 { KPY_POOL_USED, "used" },	\
+			 { KPY_POOL_FULL, "full" })
+
+/* A small block was handed out; counted in allocs. */
+TRACE_EVENT(kpy_alloc,
+	TP_PROTO(u32 heap, void *ptr, size_t size, u32 szidx, void *pool, u32 arena,
+		 unsigned long call_site),
+	TP_ARGS(heap, ptr, size, szidx, pool, arena, call_site),
+	TP_STRUCT__entry(
+		__field(unsigned long, call_site)
+		__field(void *, ptr)
+		__field(void *, pool)
+		__field(size_t, size)
+		__field(u32, heap)
+		__field(u32, szidx)
+		__field(u32, arena)
+	),
+	TP_fast_assign(
+		__entry->call_site = call_site;
+		__entry->ptr = ptr;
+		__entry->pool = pool;
+		__entry->size = size;
+		__entry->heap = heap;
+		__entry->szidx = szidx;
+		__entry->arena = arena;
+	),
+	TP_printk("heap=%u ptr=%p size=%zu class=%u pool=%p arena=%u call_site=%pS",
+		  __entry->heap, __entry->ptr, __entry->size, __entry->szidx,
+		  __entry->pool, __entry->arena, (void *)__entry->call_site)
+);
+
+/* A small block was taken back; counted in frees. */
+TRACE_EVENT(kpy_free,
+	TP_PROTO(u32 heap, void *ptr, u32 szidx, void *pool, u32 arena,
+		 unsigned long call_site),
+	TP_ARGS(heap, ptr, szidx, pool, arena, call_site),
+	TP_STRUCT__entry(
+		__field(unsigned long, call_site)
+		__field(void *, ptr)
+		__field(void *, pool)
+		__field(u32, heap)
+		__field(u32, szidx)
+		__field(u32, arena)
+	),
+	TP_fast_assign(
+		__entry->call_site = call_site;
+		__entry->ptr = ptr;
+		__entry->pool = pool;
+		__entry->heap = heap;
+		__entry->szidx = szidx;
+		__entry->arena = arena;
+	),
+	TP_printk("heap=%u ptr=%p class=%u pool=%p arena=%u call_site=%pS",
+		  __entry->heap, __entry->ptr, __entry->szidx, __entry->pool,
+		  __entry->arena, (void *)__entry->call_site)
+);
+
+/*
+ * A realloc succeeded; counted in reallocs.  If the block moved, the alloc and
+ * the free that this took have fired before.
+ */
+TRACE_EVENT(kpy_realloc,
+	TP_PROTO(u32 heap, void *old, void *ptr, size_t size, unsigned long call_site),
+	TP_ARGS(heap, old, ptr, size, call_site),
+	TP_STRUCT__entry(
+		__field(unsigned long, call_site)
+		__field(void *, old)
+		__field(void *, ptr)
+		__field(size_t, size)
+		__field(u32, heap)
+	),
+	TP_fast_assign(
+		__entry->call_site = call_site;
+		__entry->old = old;
+		__entry->ptr = ptr;
+		__entry->size = size;
+		__entry->heap = heap;
+	),
+	TP_printk("heap=%u old=%p ptr=%p size=%zu call_site=%pS",
+		  __entry->heap, __entry->old, __entry->ptr, __entry->size,
+		  (void *)__entry->call_site)
+);
+
+/* The general allocator served a request; counted in large_allocs. */
+TRACE_EVENT(kpy_large_alloc,
+	TP_PROTO(u32 heap, void *ptr, size_t size, bool fallback, unsigned long call_site),
+	TP_ARGS(heap, ptr, size, fallback, call_site),
+	TP_STRUCT__entry(
+		__field(unsigned long, call_site)
+		__field(void *, ptr)
+		__field(size_t, size)
+		__field(u32, heap)
+		__field(bool, fallback)
+	),
+	TP_fast_assign(
+		__entry->call_site = call_site;
+		__entry->ptr = ptr;
+		__entry->size = size;
+		__entry->heap = heap;
+		__entry->fallback = fallback;
+	),
+	TP_printk("heap=%u ptr=%p size=%zu fallback=%d call_site=%pS",
+		  __entry->heap, __entry->ptr, __entry->size, __entry->fallback,
+		  (void *)__entry->call_site)
+);
+
+/* A block went back to the general allocator; counted in large_frees. */
+TRACE_EVENT(kpy_large_free,
+	TP_PROTO(u32 heap, void *ptr, size_t size, unsigned long call_site),
+	TP_ARGS(heap, ptr, size, call_site),
+	TP_STRUCT__entry(
+		__field(unsigned long, call_site)
+		__field(void *, ptr)
+		__field(size_t, size)
+		__field(u32, heap)
+	),
+	TP_fast_assign(
+		__entry->call_site = call_site;
+		__entry->ptr = ptr;
+		__entry->size = size;
+		__entry->heap = heap;
+	),
+	TP_printk("heap=%u ptr=%p size=%zu call_site=%pS",
+		  __entry->heap, __entry->ptr, __entry->size, (void *)__entry->call_site)
+);
+
+/* A pool went from one state to another; see enum kpy_pool_state. */
+TRACE_EVENT(kpy_pool_state,
+	TP_PROTO(u32 heap, void *pool, u32 arena, u32 szidx, u32 from, u32 to),
+	TP_ARGS(heap, pool, arena, szidx, from, to),
+	TP_STRUCT__entry(
+		__field(void *, pool)
+		__field(u32, heap)
+		__field(u32, arena)
+		__field(u32, szidx)
+		__field(u32, from)
+		__field(u32, to)
+	),
+	TP_fast_assign(
+		__entry->pool = pool;
+		__entry->heap = heap;
+		__entry->arena = arena;
+		__entry->szidx = szidx;
+		__entry->from = from;
+		__entry->to = to;
+	),
+	TP_printk("heap=%u pool=%p arena=%u class=%u %s->%s",
+		  __entry->heap, __entry->pool, __entry->arena, __entry->szidx,
+		  kpy_show_pool_state(__entry->from), kpy_show_pool_state(__entry->to))
+);
+
+DECLARE_EVENT_CLASS(kpy_arena,
+	TP_PROTO(u32 heap, u32 arena, u64 serial, unsigned long address),
+	TP_ARGS(heap, arena, serial, address),
+	TP_STRUCT__entry(
+		__field(u64, serial)
+		__field(unsigned long, address)
+		__field(u32, heap)
+		__field(u32, arena)
+	),
+	TP_fast_assign(
+		__entry->serial = serial;
+		__entry->address = address;
+		__entry->heap = heap;
+		__entry->arena = arena;
+	),
+	TP_printk("heap=%u arena=%u serial=%llu address=%p",
+		  __entry->heap, __entry->arena, __entry->serial, (void *)__entry->address)
+);
+
+/* Memory became an arena; it is the only usable one. */
+DEFINE_EVENT(kpy_arena, kpy_arena_new,
+	TP_PROTO(u32 heap, u32 arena, u64 serial, unsigned long address),
+	TP_ARGS(heap, arena, serial, address));
+
+/* A wholly free arena goes back to the system. */
+DEFINE_EVENT(kpy_arena, kpy_arena_release,
+	TP_PROTO(u32 heap, u32 arena, u64 serial, unsigned long address),
+	TP_ARGS(heap, arena, serial, address));
+
+/*
+ * An arena's number of free pools changed, and with it its place in
+ * usable_arenas: 0 is in no list, fewer is further to the front.
+ */
+TRACE_EVENT(kpy_arena_move,
+	TP_PROTO(u32 heap, u32 arena, u32 nfree_before, u32 nfree_after),
+	TP_ARGS(heap, arena, nfree_before, nfree_after),
+	TP_STRUCT__entry(
+		__field(u32, heap)
+		__field(u32, arena)
+		__field(u32, nfree_before)
+		__field(u32, nfree_after)
+	),
+	TP_fast_assign(
+		__entry->heap = heap;
+		__entry->arena = arena;
+		__entry->nfree_before = nfree_before;
+		__entry->nfree_after = nfree_after;
+	),
+	TP_printk("heap=%u arena=%u nfree=%u->%u", __entry->heap, __entry->arena,
+		  __entry->nfree_before, __entry->nfree_after)
+);
+
+#endif
+
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH .
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE trace
+#include <trace/define_trace.h>

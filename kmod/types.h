@@ -1,0 +1,307 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * THE BOOK: every constant and structure of the allocator, explained once.
+ *
+ *   heap ── usable_arenas:  arena(nfree 1) ── arena(nfree 9) ── arena(nfree 64)
+ *     │                     fullest first; full arenas are in no list
+ *     ├── usedpools[class]: pool ── pool ── pool      some blocks free, some not
+ *     ├── arena_map:        address >> arena_shift → slot in the arena vector
+ *     └── large:            blocks served by the general allocator
+ *
+ *   arena (naturally aligned, arena_size)
+ *   ┌────────┬────────┬────────┬────────┬─────────────────────────┐
+ *   │ pool 0 │ pool 1 │ pool 2 │ pool 3 │ never carved            │
+ *   └────────┴────────┴────────┴────────┴─────────────────────────┘
+ *     used     empty    full     empty    freepools: 3 → 1, a LIFO
+ *
+ *   pool (pool_size, one size class at a time)
+ *   ┌────────┬───────┬───────┬───────┬───────┬────────────────┬───┐
+ *   │ header │ block │ free ─┼─block─┼→ free │ never carved   │ Q │
+ *   └────────┴───────┴───────┴───────┴───────┴────────────────┴───┘
+ *     48 or 64 bytes      freeblock: a LIFO   ↑ nextoffset      quantization
+ *
+ * Invariants, each checked by name in check.c:
+ *   I1  a pool:   count + length of freeblock + blocks never carved == capacity
+ *   I2  a pool:   freeblock is empty <=> count == capacity <=> full
+ *   I3  a pool:   in usedpools[its class] <=> 0 < count < capacity
+ *   I4  an arena: nfreepools == length of freepools + pools never carved
+ *                            == pools with count 0, carved or not
+ *   I5  the heap: usable_arenas holds the arenas with nfreepools > 0,
+ *                 by ascending nfreepools
+ *   I6  the heap: nfp2lasta[k] is the last arena of the list with k free pools
+ *   I7  the heap: slots in use + unused slots == slots of the vector
+ *   I8  the heap: arena_map names the slot of each arena, and no other
+ *   I9  the heap: a wholly free arena is the last usable one (keep-last),
+ *                 or there is none (always)
+ *   I10 the heap: allocs - frees == sum of in_use == sum of count
+ *   I11 the heap: the large blocks in the table == large_blocks, large_bytes
+ *
+ * Lock order: registry_lock > heap->lock.  heap->lock is raw and taken with
+ * interrupts off; under it nothing is allocated, freed or printed.
+ */
+#ifndef _KPY_TYPES_H
+#define _KPY_TYPES_H
+
+#include <linux/list.h>
+#include <linux/log2.h>
+#include <linux/spinlock.h>
+
+#include "kpymalloc.h"
+
+#define KPY_HEADER_SIZE		48	/* CPython's POOL_OVERHEAD before rounding up to the alignment */
+#define KPY_FIRST_SLOTS		16	/* CPython's INITIAL_ARENA_OBJECTS */
+#define KPY_MAX_CHUNKS		28	/* 16 << 27 slots: more than any memory has arenas */
+#define KPY_MAP_LEAF_BITS	10	/* a leaf of the arena map is one 4 KiB table */
+#define KPY_MAP_LEAF		(1U << KPY_MAP_LEAF_BITS)
+#define KPY_NO_CLASS		U16_MAX	/* szidx of a pool that was never laid out */
+
+static_assert(KPY_ARENA_MAX / KPY_POOL_MIN <= U16_MAX);
+static_assert(KPY_SMALL_MAX * 2 <= KPY_POOL_MIN - 64, "a pool has at least two blocks");
+
+/*
+ * A pool's life, as in CPython's "Pool table":
+ *   empty: no block in use; lies in its arena's freepools, or was never carved
+ *   used:  some blocks in use, some not; linked in usedpools[class]
+ *   full:  all in use; in no list, found again by the address of a freed block
+ * An allocation makes empty→used (a pool is taken from an arena) and
+ * used→full (the last free block was handed out); a free makes full→used
+ * (to the front of the list) and used→empty (back to the arena).
+ */
+enum kpy_pool_state {
+	KPY_POOL_EMPTY,
+	KPY_POOL_USED,
+	KPY_POOL_FULL,
+};
+
+/**
+ * struct kpy_pool - header at the first byte of a pool; under heap->lock
+ * @node: in usedpools[@szidx] while used
+ * @nextfree: next pool of the arena's freepools while empty
+ * @freeblock: LIFO of free blocks, linked through their first word
+ * @count: blocks handed out
+ * @arenaindex: slot of its arena
+ * @nextoffset: of the first block never carved
+ * @maxnextoffset: largest valid @nextoffset
+ * @szidx: size class it is (or was last) laid out for
+ */
+struct kpy_pool {
+	union {
+		struct list_head node;
+		struct kpy_pool *nextfree;
+	};
+	void *freeblock;
+	u32 count;
+	u32 arenaindex;
+	u32 nextoffset;
+	u32 maxnextoffset;
+	u16 szidx;
+};
+
+static_assert(sizeof(struct kpy_pool) <= KPY_HEADER_SIZE);
+
+/**
+ * struct kpy_arena - one entry of the arena vector; never moves, never freed
+ *                    before its heap; under heap->lock unless said otherwise
+ * @node: in usable_arenas (nfreepools > 0) or unused_arenas (no address)
+ * @address: of the first pool, 0 while the slot is unused
+ * @serial: creation number
+ * @freepools: LIFO of emptied pools
+ * @slot: place in the vector; constant, read without the lock
+ * @nfreepools: emptied pools and pools never carved
+ * @ncarved: pools carved so far; virgin memory follows
+ */
+struct kpy_arena {
+	struct list_head node;
+	unsigned long address;
+	u64 serial;
+	struct kpy_pool *freepools;
+	u32 slot;
+	u32 nfreepools;
+	u32 ncarved;
+};
+
+/*
+ * A vector that doubles as CPython's `arenas` does (16, 32, 64, …) but whose
+ * entries never move: chunk 0 has the first 16, chunk k the next 16 << (k - 1).
+ */
+static inline unsigned int kpy_chunk_of(u32 index)
+{
+	return index < KPY_FIRST_SLOTS ? 0 : ilog2(index / KPY_FIRST_SLOTS) + 1;
+}
+
+static inline u32 kpy_chunk_start(unsigned int chunk)
+{
+	return chunk ? KPY_FIRST_SLOTS << (chunk - 1) : 0;
+}
+
+static inline u32 kpy_chunk_len(unsigned int chunk)
+{
+	return chunk ? KPY_FIRST_SLOTS << (chunk - 1) : KPY_FIRST_SLOTS;
+}
+
+/**
+ * struct kpy_arena_map - address → slot, CPython 3.10's radix tree in two levels
+ * @leaves: by (address - PAGE_OFFSET) >> (arena_shift + KPY_MAP_LEAF_BITS);
+ *          a leaf holds slot + 1, 0 for none.  Leaves are set under heap->lock
+ *          and stay until the heap goes, so lookups take no lock.
+ * @nr_leaves: covers the direct map
+ */
+struct kpy_arena_map {
+	u32 **leaves;
+	unsigned long nr_leaves;
+};
+
+/**
+ * struct kpy_large - a live block that the general allocator served
+ * @node: in its bucket
+ * @ptr: the block
+ * @size: bytes requested
+ */
+struct kpy_large {
+	struct hlist_node node;
+	void *ptr;
+	size_t size;
+};
+
+/**
+ * struct kpy_large_table - live large blocks by address, a linear hash
+ * @chunk: buckets, laid out like the arena vector
+ * @nr_buckets: buckets in use; one is split for each block beyond them, so
+ *              that no insertion ever moves more than one chain
+ */
+struct kpy_large_table {
+	struct hlist_head *chunk[KPY_MAX_CHUNKS];
+	u32 nr_buckets;
+};
+
+/**
+ * struct kpy_class - one size class; under heap->lock
+ * @usedpools: pools with some blocks free, the next one to serve at the front
+ * @pools: pools with count > 0
+ * @in_use: blocks handed out
+ */
+struct kpy_class {
+	struct list_head usedpools;
+	u64 pools;
+	u64 in_use;
+};
+
+/**
+ * struct kpy_counters - what happened so far; under heap->lock
+ *
+ * The names are those of struct kpy_heap_stats.  An event of trace.h fires at
+ * the line that counts, so that totals of tracers and these agree.
+ */
+struct kpy_counters {
+	u64 arenas_total;
+	u64 arenas_current;
+	u64 arenas_highwater;
+	u64 allocs;
+	u64 frees;
+	u64 reallocs;
+	u64 reallocs_in_place;
+	u64 large_allocs;
+	u64 large_frees;
+	u64 large_fallbacks;
+	u64 large_blocks;
+	u64 large_bytes;
+	u64 large_bytes_peak;
+	u64 held_bytes;
+	u64 held_bytes_peak;
+	u64 arena_failures;
+	u64 alloc_failures;
+	u64 bad_pointers;
+};
+
+/**
+ * struct kpy_heap - arenas, pools and blocks of one geometry
+ * @geo: sizes; constant
+ * @arena_shift: log2 of the arena size; constant
+ * @pool_shift: log2 of the pool size; constant
+ * @align_shift: log2 of the alignment; constant
+ * @pool_header: bytes before the first block; constant
+ * @nr_classes: size classes; constant
+ * @pools_per_arena: constant
+ * @secret: marks free blocks, see pool.c; constant
+ * @mode: locking; constant
+ * @flags: KPY_HEAP_*; constant
+ * @id: names the heap in trace events; constant
+ * @name: constant
+ * @lock: guards all that follows up to @registry
+ * @usable_arenas: arenas with free pools, fullest first
+ * @unused_arenas: LIFO of slots without memory
+ * @nfp2lasta: by number of free pools: last such arena of @usable_arenas
+ * @arena_chunk: the arena vector
+ * @nr_slots: its length
+ * @map: address → slot
+ * @large: live blocks of the general allocator
+ * @class: the size classes
+ * @c: counters
+ * @reported: a bad pointer was reported; the next ones are only counted
+ * @registry: in the list of all heaps; under registry_lock
+ * @users: kpy_heap_get() minus kpy_heap_put(), 1 for its creator; under registry_lock
+ * @dir: its debugfs directory
+ */
+struct kpy_heap {
+	struct kpy_geometry geo;
+	u8 arena_shift;
+	u8 pool_shift;
+	u8 align_shift;
+	u8 pool_header;
+	u32 nr_classes;
+	u32 pools_per_arena;
+	unsigned long secret;
+	enum kpy_mode mode;
+	unsigned int flags;
+	u32 id;
+	char name[KPY_NAME_MAX + 1];
+
+	raw_spinlock_t lock;
+	struct list_head usable_arenas;
+	struct list_head unused_arenas;
+	struct kpy_arena **nfp2lasta;
+	struct kpy_arena *arena_chunk[KPY_MAX_CHUNKS];
+	u32 nr_slots;
+	struct kpy_arena_map map;
+	struct kpy_large_table large;
+	struct kpy_class class[KPY_MAX_CLASSES];
+	struct kpy_counters c;
+	bool reported;
+
+	struct list_head registry;
+	unsigned int users;
+	struct dentry *dir;
+};
+
+static inline u32 kpy_class_size(const struct kpy_heap *heap, unsigned int szidx)
+{
+	return (szidx + 1) << heap->align_shift;
+}
+
+/* Blocks of a pool of the class: CPython's NUMBLOCKS(). */
+static inline u32 kpy_class_capacity(const struct kpy_heap *heap, unsigned int szidx)
+{
+	return (heap->geo.pool_size - heap->pool_header) / kpy_class_size(heap, szidx);
+}
+
+static inline struct kpy_arena *kpy_arena_at(const struct kpy_heap *heap, u32 slot)
+{
+	unsigned int chunk = kpy_chunk_of(slot);
+
+	return &heap->arena_chunk[chunk][slot - kpy_chunk_start(chunk)];
+}
+
+static inline struct kpy_pool *kpy_arena_pool(const struct kpy_heap *heap,
+					      const struct kpy_arena *arena, u32 index)
+{
+	return (struct kpy_pool *)(arena->address + ((unsigned long)index << heap->pool_shift));
+}
+
+static inline enum kpy_pool_state kpy_pool_state(const struct kpy_pool *pool)
+{
+	if (!pool->count)
+		return KPY_POOL_EMPTY;
+	return pool->freeblock ? KPY_POOL_USED : KPY_POOL_FULL;
+}
+
+#endif
