@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The allocators a replay can run on: a heap of kpymalloc, or the kernel's
+ * own kmalloc() and vmalloc() as the measure.
+ *
+ * Both get the same gfp flags and never see what the other would not.  A heap
+ * is held from lab_backend_open() to lab_backend_close().
+ */
+#include <linux/err.h>
+#include <linux/kernel.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "lab.h"
+
+static void *heap_alloc(struct lab_backend *be, size_t size)
+{
+	return kpy_alloc(be->heap, size, LAB_GFP);
+}
+
+static void *heap_calloc(struct lab_backend *be, size_t size)
+{
+	return kpy_calloc(be->heap, 1, size, LAB_GFP);
+}
+
+static void *heap_realloc(struct lab_backend *be, void *ptr, size_t old, size_t size)
+{
+	return kpy_realloc(be->heap, ptr, size, LAB_GFP);
+}
+
+static void heap_free(struct lab_backend *be, void *ptr, size_t size)
+{
+	kpy_free(be->heap, ptr);
+}
+
+static int heap_locate(struct lab_backend *be, void *ptr, struct kpy_block_info *at)
+{
+	return kpy_block_info(be->heap, ptr, at);
+}
+
+/* The snapshot is too big for the stack; if it cannot be had the last peak stays. */
+static void heap_refresh(struct lab_backend *be)
+{
+	struct kpy_heap_stats *stats = kmalloc(sizeof(*stats), GFP_KERNEL);
+
+	if (stats) {
+		kpy_heap_stats(be->heap, stats);
+		be->peak = stats->held_bytes_peak;
+		kfree(stats);
+	}
+}
+
+static const struct lab_backend_ops heap_ops = {
+	.alloc = heap_alloc,
+	.calloc = heap_calloc,
+	.realloc = heap_realloc,
+	.free = heap_free,
+	.refresh = heap_refresh,
+	.locate = heap_locate,
+};
+
+/* Bytes of the kernel that a block of @size takes. */
+static size_t slab_held(const void *ptr, size_t size)
+{
+	return is_vmalloc_addr(ptr) ? PAGE_ALIGN(size) : ksize(ptr);
+}
+
+static void *slab_count(struct lab_backend *be, void *ptr, size_t size)
+{
+	if (ptr) {
+		be->held += slab_held(ptr, size);
+		be->peak = max(be->peak, be->held);
+	}
+	return ptr;
+}
+
+/* As malloc(): 0 bytes are a block of their own. */
+static void *slab_alloc(struct lab_backend *be, size_t size)
+{
+	size = size ?: 1;
+	return slab_count(be, kvmalloc(size, LAB_GFP), size);
+}
+
+static void *slab_calloc(struct lab_backend *be, size_t size)
+{
+	size = size ?: 1;
+	return slab_count(be, kvzalloc(size, LAB_GFP), size);
+}
+
+static void slab_free(struct lab_backend *be, void *ptr, size_t size)
+{
+	be->held -= slab_held(ptr, size ?: 1);
+	kvfree(ptr);
+}
+
+static void *slab_move(struct lab_backend *be, void *ptr, size_t old, size_t size)
+{
+	void *new = slab_alloc(be, size);
+
+	if (new) {
+		memcpy(new, ptr, min(old, size));
+		slab_free(be, ptr, old);
+	}
+	return new;
+}
+
+/* In place wherever krealloc() can; kvrealloc() differs between kernels. */
+static void *slab_realloc(struct lab_backend *be, void *ptr, size_t old, size_t size)
+{
+	size_t held;
+	void *new;
+
+	if (!ptr)
+		return slab_alloc(be, size);
+	if (is_vmalloc_addr(ptr))
+		return slab_move(be, ptr, old, size);
+
+	held = ksize(ptr);
+	new = krealloc(ptr, size ?: 1, LAB_GFP);
+	if (!new)
+		return slab_move(be, ptr, old, size);
+	be->held -= held;
+	return slab_count(be, new, size);
+}
+
+static const struct lab_backend_ops slab_ops = {
+	.alloc = slab_alloc,
+	.calloc = slab_calloc,
+	.realloc = slab_realloc,
+	.free = slab_free,
+};
+
+/**
+ * lab_backend_open - choose an allocator
+ * @be: where to remember it
+ * @name: `kmalloc`, or `kpymalloc:` and the name of a heap
+ *
+ * Context: Process context, may sleep.
+ * Return: 0, -EINVAL for an unknown allocator, -ENOENT for an unknown heap.
+ */
+int lab_backend_open(struct lab_backend *be, const char *name)
+{
+	const char *heap = name;
+
+	memset(be, 0, sizeof(*be));
+	if (!strcmp(name, "kmalloc")) {
+		be->ops = &slab_ops;
+	} else if (!strncmp(name, "kpymalloc:", strlen("kpymalloc:"))) {
+		heap += strlen("kpymalloc:");
+		be->heap = kpy_heap_get(heap);
+		if (IS_ERR(be->heap))
+			return lab_refuse(PTR_ERR(be->heap), "backend: no heap '%*pE'",
+					  (int)strlen(heap), heap);
+		be->ops = &heap_ops;
+	} else {
+		return lab_refuse(-EINVAL, "backend: unknown allocator '%*pE'",
+				  (int)strlen(name), name);
+	}
+	strscpy(be->name, name, sizeof(be->name));
+	return 0;
+}
+
+/**
+ * lab_backend_close - let go of the heap, if there is one
+ * @be: backend without a live block
+ *
+ * Context: Process context, may sleep.
+ */
+void lab_backend_close(struct lab_backend *be)
+{
+	if (be->heap)
+		kpy_heap_put(be->heap);
+	be->heap = NULL;
+}

@@ -1,0 +1,289 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The engine: replays ops on a backend and keeps account.
+ *
+ * An op costs its decoding, the call under test and the sums that every reader
+ * of a result wants: live blocks and bytes, and the placement digest (FNV-1a
+ * over where the allocator put each block), by which two allocators can be
+ * told apart that agree in all statistics.  Nothing is looked up per op that
+ * costs more than the op.
+ *
+ * With fill on every block carries a pattern from its op to its free, which is
+ * looked at before and after each resize and before the free.
+ */
+#include <linux/kernel.h>
+#include <linux/sched.h>
+#include <linux/string.h>
+
+#include "lab.h"
+
+#define FNV_BASIS	0xcbf29ce484222325ULL
+#define FNV_PRIME	0x100000001b3ULL
+
+static const struct kpy_block_info outside = {
+	.arena = U32_MAX,
+	.arena_serial = U32_MAX,
+	.pool = U32_MAX,
+	.block = U32_MAX,
+};
+
+static u64 fnv_u32(u64 hash, u32 value)
+{
+	unsigned int i;
+
+	for (i = 0; i < sizeof(value); i++, value >>= 8)
+		hash = (hash ^ (value & 0xff)) * FNV_PRIME;
+	return hash;
+}
+
+static u64 fnv_place(u64 hash, u32 arena, u32 pool, u32 block)
+{
+	return fnv_u32(fnv_u32(fnv_u32(hash, arena), pool), block);
+}
+
+/* Find out where @b lies, and let the digests know. */
+static void digest_place(struct lab_replay *r, struct lab_block *b)
+{
+	struct lab_counts *n = &r->now.count;
+	struct kpy_block_info at;
+
+	if (!r->backend.ops->locate)
+		return;
+	b->pooled = b->ptr && !r->backend.ops->locate(&r->backend, b->ptr, &at);
+	if (!b->pooled)
+		at = outside;
+	n->digest = fnv_place(n->digest, at.arena, at.pool, at.block);
+	n->digest_serial = fnv_place(n->digest_serial, at.arena_serial, at.pool, at.block);
+}
+
+static void account_add(struct lab_replay *r, const struct lab_block *b)
+{
+	struct lab_counts *n = &r->now.count;
+
+	n->live_blocks++;
+	n->live_all += b->size;
+	if (b->pooled)
+		n->live_small += b->size;
+	n->peak_requested = max(n->peak_requested, n->live_all);
+}
+
+static void account_sub(struct lab_replay *r, const struct lab_block *b)
+{
+	struct lab_counts *n = &r->now.count;
+
+	n->live_blocks--;
+	n->live_all -= b->size;
+	if (b->pooled)
+		n->live_small -= b->size;
+}
+
+static u64 block_seed(const struct lab_replay *r, u64 id)
+{
+	return lab_fill_seed(id, r->blocks[id].gen, r->round);
+}
+
+static void fill(struct lab_replay *r, u64 id)
+{
+	struct lab_block *b = &r->blocks[id];
+
+	b->gen = b->gen % LAB_GEN_MAX + 1;
+	lab_fill(b->ptr, b->size, block_seed(r, id));
+}
+
+static int corrupt(struct lab_replay *r, u64 id, size_t offset, u8 expected, const char *when)
+{
+	const u8 *found = r->blocks[id].ptr;
+
+	r->now.count.fill_errors++;
+	return lab_refuse(-EUCLEAN, "op %llu: id %llu %s: byte %zu is 0x%02x, not 0x%02x",
+			  r->now.count.ops_done, id, when, offset, found[offset], expected);
+}
+
+/* The first @len bytes still hold the pattern, if the block was ever given one. */
+static int check_fill(struct lab_replay *r, u64 id, size_t len, const char *when)
+{
+	const struct lab_block *b = &r->blocks[id];
+	size_t offset;
+
+	if (!b->gen)
+		return 0;
+	offset = lab_fill_check(b->ptr, len, block_seed(r, id));
+	if (offset == len)
+		return 0;
+	return corrupt(r, id, offset, lab_fill_byte(block_seed(r, id), offset), when);
+}
+
+static int check_zeroed(struct lab_replay *r, u64 id)
+{
+	const struct lab_block *b = &r->blocks[id];
+	const void *odd = memchr_inv(b->ptr, 0, b->size);
+
+	return odd ? corrupt(r, id, odd - b->ptr, 0, "after calloc") : 0;
+}
+
+/* The op gave @ptr: whatever was there before has been accounted for. */
+static void settle(struct lab_replay *r, const struct lab_op *op, void *ptr)
+{
+	struct lab_block *b = &r->blocks[op->id];
+
+	b->ptr = ptr;
+	b->size = op->size;
+	digest_place(r, b);
+	account_add(r, b);
+}
+
+/* No memory: a block that there was stays as and where it is. */
+static int alloc_failed(struct lab_replay *r, const struct lab_op *op)
+{
+	r->now.count.alloc_failures++;
+	digest_place(r, &r->blocks[op->id]);
+	return 0;
+}
+
+static int do_alloc(struct lab_replay *r, const struct lab_op *op)
+{
+	struct lab_backend *be = &r->backend;
+	void *ptr;
+	int err;
+
+	if (op->kind == LAB_CALLOC)
+		ptr = be->ops->calloc(be, op->size);
+	else
+		ptr = be->ops->alloc(be, op->size);
+	if (!ptr)
+		return alloc_failed(r, op);
+	settle(r, op, ptr);
+	if (!r->now.fill)
+		return 0;
+	err = op->kind == LAB_CALLOC ? check_zeroed(r, op->id) : 0;
+	if (!err)
+		fill(r, op->id);
+	return err;
+}
+
+static int do_realloc(struct lab_replay *r, const struct lab_op *op)
+{
+	struct lab_block *b = &r->blocks[op->id];
+	u64 old = b->size;
+	void *ptr;
+	int err;
+
+	err = check_fill(r, op->id, old, "before realloc");
+	if (err)
+		return err;
+	ptr = r->backend.ops->realloc(&r->backend, b->ptr, old, op->size);
+	if (!ptr)
+		return alloc_failed(r, op);
+	if (b->ptr)
+		account_sub(r, b);
+	settle(r, op, ptr);
+	err = check_fill(r, op->id, min(old, op->size), "after realloc");
+	if (err)
+		return err;
+	if (r->now.fill)
+		fill(r, op->id);
+	else
+		b->gen = 0;
+	return 0;
+}
+
+static int do_free(struct lab_replay *r, const struct lab_op *op)
+{
+	struct lab_block *b = &r->blocks[op->id];
+	int err;
+
+	if (!b->ptr)
+		return 0;
+	err = check_fill(r, op->id, b->size, "before free");
+	if (err)
+		return err;
+	account_sub(r, b);
+	r->backend.ops->free(&r->backend, b->ptr, b->size);
+	b->ptr = NULL;
+	return 0;
+}
+
+/**
+ * lab_engine_step - replay one op
+ * @r: replay with at least one op to go
+ *
+ * Context: Process context under @r->lock, may sleep.
+ * Return: 0, also if there was no memory for the op; -EUCLEAN if the block was
+ * not what it should be.
+ */
+int lab_engine_step(struct lab_replay *r)
+{
+	struct lab_op op;
+	int err;
+
+	err = lab_cursor_next(&r->cursor, &op);
+	if (err)
+		return err;
+	if (op.kind == LAB_FREE)
+		err = do_free(r, &op);
+	else if (op.kind == LAB_REALLOC)
+		err = do_realloc(r, &op);
+	else
+		err = do_alloc(r, &op);
+	if (!err)
+		r->now.count.ops_done++;
+	return err;
+}
+
+/**
+ * lab_engine_check_live - verify the patterns of all live blocks
+ * @r: replay
+ *
+ * For the end of a trace: nobody looks at a block that is never freed.
+ *
+ * Context: Process context under @r->lock, may sleep.
+ * Return: 0, -EUCLEAN if a block was not what it should be.
+ */
+int lab_engine_check_live(struct lab_replay *r)
+{
+	u64 id;
+	int err;
+
+	for (id = 0; id < r->cursor.next_id; id++) {
+		if (!(id % LAB_BREATH))
+			cond_resched();
+		if (!r->blocks[id].ptr)
+			continue;
+		err = check_fill(r, id, r->blocks[id].size, "at the end");
+		if (err)
+			return err;
+	}
+	return 0;
+}
+
+static void free_blocks(struct lab_replay *r)
+{
+	struct lab_block *b;
+	u64 id;
+
+	for (id = 0; id < r->cursor.next_id; id++) {
+		if (!(id % LAB_BREATH))
+			cond_resched();
+		b = &r->blocks[id];
+		if (b->ptr)
+			r->backend.ops->free(&r->backend, b->ptr, b->size);
+		memset(b, 0, sizeof(*b));
+	}
+}
+
+/**
+ * lab_engine_reset - free all blocks, go back to op 0 and count from 0
+ * @r: replay, which need not have a trace
+ *
+ * Context: Process context under @r->lock, may sleep.
+ */
+void lab_engine_reset(struct lab_replay *r)
+{
+	u64 digest = r->backend.ops->locate ? FNV_BASIS : 0;
+
+	free_blocks(r);
+	lab_cursor_init(&r->cursor, &r->trace);
+	r->backend.peak = 0;
+	r->round++;
+	r->now.count = (struct lab_counts){ .digest = digest, .digest_serial = digest };
+}

@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * kpylab: every structure and prototype of the second module.
+ *
+ *   debugfs.c   parses a command, makes one call, formats what report.c shows
+ *   replay.c    a replay from load to drop
+ *   engine.c    runs ops, accounts for the blocks
+ *   trace.c     holds a PYOBTRC1 trace in memory, checks and decodes it
+ *   backend.c   the allocators a replay can run on
+ *   fill.c      the patterns that prove that blocks do not overlap
+ *   report.c    what a reader may see while a run is going on
+ *
+ * Locks, outermost first:
+ *   1. lab_replay.lock (mutex): the whole struct lab_replay.  Held through a
+ *      run, however long; commands only try it and say EBUSY.
+ *   2. the spinlock in report.c: the published status and error.
+ */
+#ifndef _KPYLAB_H
+#define _KPYLAB_H
+
+#include <linux/mutex.h>
+#include <linux/sched.h>
+#include <linux/sched/signal.h>
+#include <linux/types.h>
+#include <linux/xarray.h>
+
+#include "kpymalloc.h"
+
+#define LAB_BACKEND_MAX	(sizeof("kpymalloc:") + KPY_NAME_MAX)
+#define LAB_ERROR_MAX	192	/* bytes of the error line */
+#define LAB_BREATH	1024	/* ops between two looks around; a power of two */
+
+/*
+ * Memory whose size a trace decides: a trace that is too big for the machine
+ * shall be refused, with neither a warning nor the OOM killer.
+ */
+#define LAB_GFP		(GFP_KERNEL | __GFP_NOWARN | __GFP_RETRY_MAYFAIL)
+
+/**
+ * struct lab_trace_header - the first 64 bytes of a trace, as on disk
+ * @magic: "PYOBTRC1"
+ * @size: of this header
+ * @crc: zlib's CRC-32 of the stream
+ * @ops: calls in the stream
+ * @ids: blocks that the calls create
+ * @bytes: of the stream
+ * @zero: room for extensions
+ */
+struct lab_trace_header {
+	char magic[8];
+	__le32 size;
+	__le32 crc;
+	__le64 ops;
+	__le64 ids;
+	__le64 bytes;
+	u8 zero[24];
+};
+
+static_assert(sizeof(struct lab_trace_header) == 64);
+
+/**
+ * struct lab_trace - a trace, or as much of it as has been written so far
+ * @pages: the stream, a page an entry
+ * @received: bytes so far, header included
+ * @ops: from the header, 0 before it is complete; so are @ids and @bytes
+ * @ids: from the header
+ * @bytes: from the header
+ * @crc: of the stream so far, before the final inversion
+ * @header: as received
+ */
+struct lab_trace {
+	struct xarray pages;
+	u64 received;
+	u64 ops;
+	u64 ids;
+	u64 bytes;
+	u32 crc;
+	struct lab_trace_header header;
+};
+
+/* The two low bits of an op's first varint. */
+enum lab_kind {
+	LAB_MALLOC,
+	LAB_CALLOC,
+	LAB_REALLOC,
+	LAB_FREE,
+};
+
+/**
+ * struct lab_op - one decoded call
+ * @kind: which
+ * @id: the block created, resized or freed
+ * @size: bytes asked for, 0 in a free
+ */
+struct lab_op {
+	enum lab_kind kind;
+	u64 id;
+	u64 size;
+};
+
+/**
+ * struct lab_cursor - a place in the stream of a trace
+ * @trace: which
+ * @p: the next byte
+ * @end: behind the last byte of this page
+ * @end_pos: position of @end in the stream
+ * @op: ops decoded
+ * @next_id: blocks created by them
+ */
+struct lab_cursor {
+	struct lab_trace *trace;
+	const u8 *p;
+	const u8 *end;
+	u64 end_pos;
+	u64 op;
+	u64 next_id;
+};
+
+/**
+ * struct lab_block - what the replay knows of an id
+ * @ptr: the block, %NULL before its creation, after its free or if it could not be had
+ * @size: bytes asked for; a live block's always fit
+ * @gen: generation of its pattern, 0 while it has none
+ * @pooled: lies in a pool
+ */
+struct lab_block {
+	void *ptr;
+	u64 size : 48;
+	u64 gen : 15;
+	u64 pooled : 1;
+};
+
+/* An id costs 16 bytes, and one kvcalloc() must do for all of them. */
+static_assert(sizeof(struct lab_block) == 16);
+#define LAB_IDS_MAX	(INT_MAX / sizeof(struct lab_block))
+#define LAB_GEN_MAX	((1U << 15) - 1)
+
+struct lab_backend;
+
+/**
+ * struct lab_backend_ops - an allocator under test
+ * @alloc: a block, %NULL if there is none to be had; 0 bytes are legal everywhere
+ * @calloc: the same, zeroed
+ * @realloc: resizes, or creates when there is no old block; %NULL leaves the old one
+ * @free: gives back
+ * @refresh: bring lab_backend.peak up to date; %NULL if it always is
+ * @locate: where in the pools a block lies, -ENOENT if it does not; %NULL if there are no pools
+ */
+struct lab_backend_ops {
+	void *(*alloc)(struct lab_backend *be, size_t size);
+	void *(*calloc)(struct lab_backend *be, size_t size);
+	void *(*realloc)(struct lab_backend *be, void *ptr, size_t old, size_t size);
+	void (*free)(struct lab_backend *be, void *ptr, size_t size);
+	void (*refresh)(struct lab_backend *be);
+	int (*locate)(struct lab_backend *be, void *ptr, struct kpy_block_info *at);
+};
+
+/**
+ * struct lab_backend - an allocator chosen
+ * @ops: which
+ * @heap: held, kpymalloc only
+ * @held: bytes taken from the kernel now, kmalloc only
+ * @peak: most bytes taken from the kernel at one time
+ * @name: as the user wrote it
+ */
+struct lab_backend {
+	const struct lab_backend_ops *ops;
+	struct kpy_heap *heap;
+	u64 held;
+	u64 peak;
+	char name[LAB_BACKEND_MAX];
+};
+
+/*
+ * EMPTY -> LOADING when `load` is opened, -> READY with the last byte if the
+ * trace is good, -> EMPTY if it is not.  READY -> RUNNING -> READY (stopped
+ * early), DONE (no op left) or FAILED (a block was not what it should be).
+ * A rewind leads back to READY, a drop or another load gives up the trace.
+ */
+enum lab_state {
+	LAB_EMPTY,
+	LAB_LOADING,
+	LAB_READY,
+	LAB_RUNNING,
+	LAB_DONE,
+	LAB_FAILED,
+	LAB_NR_STATES,
+};
+
+/**
+ * struct lab_counts - what a rewind sets to zero
+ * @ops_done: ops replayed
+ * @ns: time spent in runs
+ * @live_blocks: blocks now
+ * @live_small: bytes asked for, of blocks that lie in pools
+ * @live_all: bytes asked for, of all blocks
+ * @peak_requested: most of @live_all
+ * @peak_pages: most pages the backend held, as of the last run's end
+ * @digest: placement digest, by arena slot
+ * @digest_serial: placement digest, by creation number of the arena
+ * @alloc_failures: ops that got no memory
+ * @fill_errors: blocks that were not what they should be
+ */
+struct lab_counts {
+	u64 ops_done;
+	u64 ns;
+	u64 live_blocks;
+	u64 live_small;
+	u64 live_all;
+	u64 peak_requested;
+	u64 peak_pages;
+	u64 digest;
+	u64 digest_serial;
+	u64 alloc_failures;
+	u64 fill_errors;
+};
+
+/**
+ * struct lab_status - all that the file `status` shows
+ * @state: where the replay is
+ * @fill: blocks are filled and verified
+ * @ops_total: ops of the trace
+ * @count: the numbers
+ * @backend: its name
+ */
+struct lab_status {
+	enum lab_state state;
+	bool fill;
+	u64 ops_total;
+	struct lab_counts count;
+	char backend[LAB_BACKEND_MAX];
+};
+
+/**
+ * struct lab_replay - the one replay there is
+ * @lock: of all that follows
+ * @loading: somebody has `load` open
+ * @round: rewinds so far, so that no pattern comes twice
+ * @now: the working copy of the status; readers see the published one
+ * @trace: the trace
+ * @cursor: the next op
+ * @blocks: one an id
+ * @backend: the allocator
+ */
+struct lab_replay {
+	struct mutex lock;	/* of all that follows */
+	bool loading;
+	u64 round;
+	struct lab_status now;
+	struct lab_trace trace;
+	struct lab_cursor cursor;
+	struct lab_block *blocks;
+	struct lab_backend backend;
+};
+
+/* Every LAB_BREATH ops: let others run, and see whether the user has had enough. */
+static inline int lab_breathe(void)
+{
+	cond_resched();
+	return signal_pending(current) ? -EINTR : 0;
+}
+
+/* report.c APIs: */
+__printf(2, 3) int lab_refuse(int err, const char *fmt, ...);
+void lab_report_clear(void);
+void lab_report_error(char *text);
+void lab_report_publish(const struct lab_status *status);
+void lab_report_status(struct lab_status *status);
+
+/* trace.c APIs: */
+void lab_trace_init(struct lab_trace *trace);
+void lab_trace_free(struct lab_trace *trace);
+ssize_t lab_trace_write(struct lab_trace *trace, const char __user *buf, size_t len);
+bool lab_trace_complete(const struct lab_trace *trace);
+int lab_trace_truncated(const struct lab_trace *trace);
+int lab_trace_check(struct lab_trace *trace);
+void lab_cursor_init(struct lab_cursor *cursor, struct lab_trace *trace);
+int lab_cursor_next(struct lab_cursor *cursor, struct lab_op *op);
+
+/* fill.c APIs: */
+u64 lab_fill_seed(u64 id, u32 gen, u64 round);
+u8 lab_fill_byte(u64 seed, size_t offset);
+void lab_fill(void *ptr, size_t len, u64 seed);
+size_t lab_fill_check(const void *ptr, size_t len, u64 seed);
+
+/* backend.c APIs: */
+int lab_backend_open(struct lab_backend *be, const char *name);
+void lab_backend_close(struct lab_backend *be);
+
+/* engine.c APIs: */
+int lab_engine_step(struct lab_replay *r);
+int lab_engine_check_live(struct lab_replay *r);
+void lab_engine_reset(struct lab_replay *r);
+
+/* replay.c APIs: */
+void lab_replay_init(struct lab_replay *r);
+void lab_replay_exit(struct lab_replay *r);
+int lab_replay_load_begin(struct lab_replay *r);
+ssize_t lab_replay_load(struct lab_replay *r, const char __user *buf, size_t len);
+void lab_replay_load_end(struct lab_replay *r);
+int lab_replay_set_backend(struct lab_replay *r, const char *name);
+int lab_replay_set_fill(struct lab_replay *r, bool fill);
+int lab_replay_run(struct lab_replay *r, u64 until);
+int lab_replay_rewind(struct lab_replay *r);
+int lab_replay_drop(struct lab_replay *r);
+
+/* debugfs.c APIs: */
+void lab_debugfs_init(struct lab_replay *r);
+void lab_debugfs_exit(void);
+
+#endif

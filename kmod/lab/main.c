@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * kpylab.ko: replays recorded programs inside the kernel, as a client of
+ * kpymalloc.h and nothing else.
+ */
+#include <linux/init.h>
+#include <linux/module.h>
+
+#include "lab.h"
+
+static struct lab_replay replay;
+
+static int __init kpylab_init(void)
+{
+	lab_replay_init(&replay);
+	lab_debugfs_init(&replay);
+	return 0;
+}
+
+static void __exit kpylab_exit(void)
+{
+	lab_debugfs_exit();
+	lab_replay_exit(&replay);
+}
+
+module_init(kpylab_init);
+module_exit(kpylab_exit);
+
+MODULE_DESCRIPTION("Replays allocation traces of real programs on kpymalloc");
+MODULE_LICENSE("GPL");

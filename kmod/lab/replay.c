@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A replay from load to drop: its trace, its backend, its runs.
+ *
+ * Everything happens in the context of the process that gave the command,
+ * under lab_replay.lock.  A run publishes its status now and then, stops on a
+ * signal between two ops, and can then go on.
+ */
+#include <linux/kernel.h>
+#include <linux/ktime.h>
+#include <linux/lockdep.h>
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "lab.h"
+
+static void publish(struct lab_replay *r)
+{
+	lab_report_publish(&r->now);
+}
+
+/* @epoch is the moment when the clock of all runs together would have started. */
+static int run_ops(struct lab_replay *r, u64 until, u64 epoch)
+{
+	struct lab_counts *n = &r->now.count;
+	int err;
+
+	while (n->ops_done < until) {
+		if (!(n->ops_done % LAB_BREATH)) {
+			n->ns = ktime_get_ns() - epoch;
+			publish(r);
+			if (lab_breathe())
+				return lab_refuse(-EINTR, "interrupted before op %llu",
+						  n->ops_done);
+		}
+		err = lab_engine_step(r);
+		if (err)
+			return err;
+	}
+	return n->ops_done == r->trace.ops ? lab_engine_check_live(r) : 0;
+}
+
+static enum lab_state state_after(const struct lab_replay *r, int err)
+{
+	if (err && err != -EINTR)
+		return LAB_FAILED;
+	return r->now.count.ops_done == r->trace.ops ? LAB_DONE : LAB_READY;
+}
+
+/* May the trace be replayed or rewound? */
+static int trace_usable(const struct lab_replay *r)
+{
+	if (r->now.state == LAB_EMPTY)
+		return lab_refuse(-ENODATA, "no trace is loaded");
+	if (r->now.state == LAB_LOADING)
+		return lab_trace_truncated(&r->trace);
+	return 0;
+}
+
+static int check_run(const struct lab_replay *r, u64 until)
+{
+	u64 done = r->now.count.ops_done;
+	int err = trace_usable(r);
+
+	if (err)
+		return err;
+	if (r->now.state == LAB_FAILED)
+		return lab_refuse(-EUCLEAN, "run: failed at op %llu, rewind first", done);
+	if (until < done)
+		return lab_refuse(-EINVAL, "run: op %llu is behind the current op %llu",
+				  until, done);
+	return 0;
+}
+
+/**
+ * lab_replay_run - replay until a number of ops is done
+ * @r: replay
+ * @until: ops in all; beyond the end of the trace means to the end
+ *
+ * Context: Process context under @r->lock, may sleep and take long.
+ * Return: 0; -EINTR on a signal, go on with another run; -EUCLEAN if a block
+ * was not what it should be, nothing but a rewind helps then; -ENODATA if
+ * there is no complete trace; -EINVAL if more than @until ops are done.
+ */
+int lab_replay_run(struct lab_replay *r, u64 until)
+{
+	struct lab_counts *n = &r->now.count;
+	u64 epoch;
+	int err;
+
+	lockdep_assert_held(&r->lock);
+	err = check_run(r, until);
+	if (err)
+		return err;
+	r->now.state = LAB_RUNNING;
+	publish(r);
+	epoch = ktime_get_ns() - n->ns;
+	err = run_ops(r, min(until, r->trace.ops), epoch);
+	n->ns = ktime_get_ns() - epoch;
+	if (r->backend.ops->refresh)
+		r->backend.ops->refresh(&r->backend);
+	n->peak_pages = DIV_ROUND_UP_ULL(r->backend.peak, PAGE_SIZE);
+	r->now.state = state_after(r, err);
+	publish(r);
+	return err;
+}
+
+/**
+ * lab_replay_rewind - free all blocks and go back to the first op
+ * @r: replay
+ *
+ * Context: Process context under @r->lock, may sleep.
+ * Return: 0, -ENODATA if there is no complete trace.
+ */
+int lab_replay_rewind(struct lab_replay *r)
+{
+	int err;
+
+	lockdep_assert_held(&r->lock);
+	err = trace_usable(r);
+	if (err)
+		return err;
+	lab_engine_reset(r);
+	r->now.state = LAB_READY;
+	publish(r);
+	return 0;
+}
+
+/* Give up the trace and all that came from it. */
+static void forget_trace(struct lab_replay *r, enum lab_state state)
+{
+	lab_engine_reset(r);
+	kvfree(r->blocks);
+	r->blocks = NULL;
+	lab_trace_free(&r->trace);
+	r->now.ops_total = 0;
+	r->now.state = state;
+	publish(r);
+}
+
+static void use_backend(struct lab_replay *r, const struct lab_backend *be)
+{
+	lab_backend_close(&r->backend);
+	r->backend = *be;
+	strscpy(r->now.backend, be->name, sizeof(r->now.backend));
+	lab_engine_reset(r);
+	publish(r);
+}
+
+static void use_default_backend(struct lab_replay *r)
+{
+	struct lab_backend be;
+
+	lab_backend_open(&be, "kmalloc");
+	use_backend(r, &be);
+}
+
+/**
+ * lab_replay_drop - free all blocks and the trace, let go of the heap
+ * @r: replay
+ *
+ * Context: Process context under @r->lock, may sleep.
+ * Return: 0.
+ */
+int lab_replay_drop(struct lab_replay *r)
+{
+	lockdep_assert_held(&r->lock);
+	forget_trace(r, LAB_EMPTY);
+	use_default_backend(r);
+	return 0;
+}
+
+/**
+ * lab_replay_set_backend - choose the allocator to replay on
+ * @r: replay
+ * @name: as for lab_backend_open()
+ *
+ * Context: Process context under @r->lock, may sleep.
+ * Return: 0, -EBUSY unless the replay is at op 0, or as lab_backend_open().
+ */
+int lab_replay_set_backend(struct lab_replay *r, const char *name)
+{
+	struct lab_backend be;
+	int err;
+
+	lockdep_assert_held(&r->lock);
+	if (r->cursor.op)
+		return lab_refuse(-EBUSY, "backend: %llu ops are done, rewind first",
+				  r->now.count.ops_done);
+	err = lab_backend_open(&be, name);
+	if (err)
+		return err;
+	use_backend(r, &be);
+	return 0;
+}
+
+/**
+ * lab_replay_set_fill - fill blocks from now on, or no longer
+ * @r: replay
+ * @fill: which
+ *
+ * Blocks that have a pattern keep it and are still verified.
+ *
+ * Context: Process context under @r->lock.
+ * Return: 0.
+ */
+int lab_replay_set_fill(struct lab_replay *r, bool fill)
+{
+	lockdep_assert_held(&r->lock);
+	r->now.fill = fill;
+	publish(r);
+	return 0;
+}
+
+/**
+ * lab_replay_load_begin - make room for a new trace
+ * @r: replay; what it had is freed
+ *
+ * Context: Process context under @r->lock, may sleep.
+ * Return: 0, -EBUSY if somebody else is loading.
+ */
+int lab_replay_load_begin(struct lab_replay *r)
+{
+	lockdep_assert_held(&r->lock);
+	if (r->loading)
+		return lab_refuse(-EBUSY, "load: another process has it open");
+	r->loading = true;
+	forget_trace(r, LAB_LOADING);
+	return 0;
+}
+
+/* All bytes are there: READY if they are good. */
+static int load_complete(struct lab_replay *r)
+{
+	int err;
+
+	err = lab_trace_check(&r->trace);
+	if (err)
+		return err;
+	r->blocks = kvcalloc(r->trace.ids, sizeof(*r->blocks), LAB_GFP);
+	if (!r->blocks)
+		return lab_refuse(-ENOMEM, "no memory for %llu blocks", r->trace.ids);
+	r->now.state = LAB_READY;
+	return 0;
+}
+
+/**
+ * lab_replay_load - append to the trace, check it with its last byte
+ * @r: replay
+ * @buf: the next bytes of the file
+ * @len: how many, not 0
+ *
+ * A refusal frees everything, and so all further bytes are refused as well.
+ *
+ * Context: Process context under @r->lock, may sleep.
+ * Return: bytes taken; errors as lab_trace_write() and lab_trace_check().
+ */
+ssize_t lab_replay_load(struct lab_replay *r, const char __user *buf, size_t len)
+{
+	ssize_t ret;
+	int err = 0;
+
+	lockdep_assert_held(&r->lock);
+	if (r->now.state == LAB_EMPTY)
+		return -EINVAL;
+	ret = lab_trace_write(&r->trace, buf, len);
+	if (ret == -EFAULT)
+		return ret;
+	if (ret > 0 && lab_trace_complete(&r->trace))
+		err = load_complete(r);
+	if (ret < 0 || err) {
+		forget_trace(r, LAB_EMPTY);
+		return ret < 0 ? ret : err;
+	}
+	r->now.ops_total = r->trace.ops;
+	publish(r);
+	return ret;
+}
+
+/**
+ * lab_replay_load_end - the loader has closed its file
+ * @r: replay; an incomplete trace stays until the next load or drop
+ *
+ * Context: Process context under @r->lock.
+ */
+void lab_replay_load_end(struct lab_replay *r)
+{
+	lockdep_assert_held(&r->lock);
+	r->loading = false;
+}
+
+/**
+ * lab_replay_init - nothing loaded, on kmalloc
+ * @r: replay, all zeroes
+ *
+ * Context: Process context.
+ */
+void lab_replay_init(struct lab_replay *r)
+{
+	mutex_init(&r->lock);
+	lab_trace_init(&r->trace);
+	use_default_backend(r);
+}
+
+/**
+ * lab_replay_exit - give everything back
+ * @r: replay that nobody can reach any more
+ *
+ * Context: Process context, may sleep.
+ */
+void lab_replay_exit(struct lab_replay *r)
+{
+	forget_trace(r, LAB_EMPTY);
+	lab_backend_close(&r->backend);
+	mutex_destroy(&r->lock);
+}

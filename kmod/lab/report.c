@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What a reader may see while a run is going on.
+ *
+ * A run holds the replay's mutex, so the files `status` and `error` show the
+ * copies kept here: a run publishes its status every LAB_BREATH ops, anybody
+ * who refuses something leaves one line why.  The price is a spinlock around
+ * a copy of about 200 bytes.
+ */
+#include <linux/kernel.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+
+#include "lab.h"
+
+static DEFINE_SPINLOCK(report_lock);
+static struct lab_status report_status;
+static char report_error[LAB_ERROR_MAX];
+
+static void set_error(const char *text)
+{
+	spin_lock(&report_lock);
+	strscpy(report_error, text, sizeof(report_error));
+	spin_unlock(&report_lock);
+}
+
+/**
+ * lab_refuse - leave one line about why something is refused
+ * @err: negative errno
+ * @fmt: the reason, without a newline
+ *
+ * Context: Process context.
+ * Return: @err.
+ */
+int lab_refuse(int err, const char *fmt, ...)
+{
+	char text[LAB_ERROR_MAX];
+	va_list args;
+
+	va_start(args, fmt);
+	vscnprintf(text, sizeof(text), fmt, args);
+	va_end(args);
+	set_error(text);
+	return err;
+}
+
+/**
+ * lab_report_clear - forget the last refusal, a new command begins
+ *
+ * Context: Process context.
+ */
+void lab_report_clear(void)
+{
+	set_error("");
+}
+
+/**
+ * lab_report_error - the last refusal
+ * @text: room for LAB_ERROR_MAX bytes; an empty string if there was none
+ *
+ * Context: Process context, any time.
+ */
+void lab_report_error(char *text)
+{
+	spin_lock(&report_lock);
+	memcpy(text, report_error, LAB_ERROR_MAX);
+	spin_unlock(&report_lock);
+}
+
+/**
+ * lab_report_publish - show readers a new status
+ * @status: it
+ *
+ * Context: Process context.
+ */
+void lab_report_publish(const struct lab_status *status)
+{
+	spin_lock(&report_lock);
+	report_status = *status;
+	spin_unlock(&report_lock);
+}
+
+/**
+ * lab_report_status - the status published last
+ * @status: where to put it
+ *
+ * Context: Process context, any time.
+ */
+void lab_report_status(struct lab_status *status)
+{
+	spin_lock(&report_lock);
+	*status = report_status;
+	spin_unlock(&report_lock);
+}
