@@ -71,50 +71,55 @@ static bool fits_line(struct json_object *obj)
 	return true;
 }
 
-static void print_indented(struct json_object *obj, int indent);
+static void print_indented(FILE *out, struct json_object *obj, int indent);
 
-static void print_array(struct json_object *array, int indent)
+static void print_array(FILE *out, struct json_object *array, int indent)
 {
 	size_t nr = json_object_array_length(array);
 
-	puts("[");
+	fputs("[\n", out);
 	for (size_t i = 0; i < nr; i++) {
-		printf("%*s", indent, "");
-		print_indented(json_object_array_get_idx(array, i), indent);
-		puts(i + 1 < nr ? "," : "");
+		fprintf(out, "%*s", indent, "");
+		print_indented(out, json_object_array_get_idx(array, i), indent);
+		fputs(i + 1 < nr ? ",\n" : "\n", out);
 	}
-	printf("%*s]", indent - 1, "");
+	fprintf(out, "%*s]", indent - 1, "");
 }
 
-static void print_object(struct json_object *obj, int indent)
+static void print_object(FILE *out, struct json_object *obj, int indent)
 {
 	const char *comma = "";
 
-	puts("{");
+	fputs("{\n", out);
 	json_object_object_foreach(obj, key, member) {
-		printf("%s%*s\"%s\": ", comma, indent, "", key);
-		print_indented(member, indent);
+		fprintf(out, "%s%*s\"%s\": ", comma, indent, "", key);
+		print_indented(out, member, indent);
 		comma = ",\n";
 	}
-	printf("\n%*s}", indent - 1, "");
+	fprintf(out, "\n%*s}", indent - 1, "");
 }
 
-static void print_indented(struct json_object *obj, int indent)
+static void print_indented(FILE *out, struct json_object *obj, int indent)
 {
 	int flags = JSON_C_TO_STRING_SPACED | JSON_C_TO_STRING_NOSLASHESCAPE;
 
 	if (fits_line(obj))
-		fputs(json_object_to_json_string_ext(obj, flags), stdout);
+		fputs(json_object_to_json_string_ext(obj, flags), out);
 	else if (json_object_is_type(obj, json_type_array))
-		print_array(obj, indent + 1);
+		print_array(out, obj, indent + 1);
 	else
-		print_object(obj, indent + 1);
+		print_object(out, obj, indent + 1);
+}
+
+void json_write(FILE *out, struct json_object *obj)
+{
+	print_indented(out, obj, 0);
+	fputc('\n', out);
 }
 
 void json_print(struct json_object *obj)
 {
-	print_indented(obj, 0);
-	putchar('\n');
+	json_write(stdout, obj);
 }
 
 /* A line for each object of the list. */
