@@ -17,7 +17,7 @@ struct arguments {
 	const char *variant;
 };
 
-struct recording {
+struct expected {
 	struct json_object *file;
 	struct json_object *root;	/* of the states: the file or a variant in it */
 	struct state *states;		/* in the order of their ops */
@@ -68,7 +68,18 @@ static int by_ops(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-static int read_states(struct recording *rec, const char *path)
+/* The last checkpoint is often the final state. */
+static void drop_doubles(struct expected *rec)
+{
+	size_t kept = 0;
+
+	for (size_t i = 1; i < rec->nr; i++)
+		if (memcmp(&rec->states[kept], &rec->states[i], sizeof(*rec->states)))
+			rec->states[++kept] = rec->states[i];
+	rec->nr = kept + 1;
+}
+
+static int read_states(struct expected *rec, const char *path)
 {
 	struct json_object *checkpoints = json_member(rec->root, "checkpoints");
 	struct json_object *final = json_member(rec->root, "final");
@@ -86,10 +97,11 @@ static int read_states(struct recording *rec, const char *path)
 	if (err)
 		return trouble("%s: cannot read state %zu", path, rec->nr);
 	qsort(rec->states, rec->nr, sizeof(*rec->states), by_ops);
+	drop_doubles(rec);
 	return 0;
 }
 
-static int load_recording(struct recording *rec, const struct arguments *args, const char *path)
+static int load_recording(struct expected *rec, const struct arguments *args, const char *path)
 {
 	int err = json_load(path, &rec->file);
 
@@ -195,7 +207,7 @@ static int run_checkpoint(struct session *s, const struct state *expected, bool 
 	return 0;
 }
 
-static int run_all(struct session *s, const struct recording *rec)
+static int run_all(struct session *s, const struct expected *rec)
 {
 	size_t differing = 0;
 	bool equal;
@@ -223,7 +235,7 @@ int cmd_compare(int argc, char **argv)
 	static const struct argp argp = { options, parse, "TRACE", doc, children, NULL, NULL };
 	struct arguments args = { 0 };
 	struct session *s = &args.session;
-	struct recording rec = { 0 };
+	struct expected rec = { 0 };
 	char *path;
 	int err;
 

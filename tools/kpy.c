@@ -113,7 +113,7 @@ int main(int argc, char **argv)
 	argp_err_exit_status = KPY_TROUBLE;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &inv);
 	status = run(&inv, argc, argv);
-	if (fflush(stdout) || ferror(stdout))
+	if ((fflush(stdout) || ferror(stdout)) && !status)
 		return trouble("cannot write the output: %s", strerror(errno));
 	return status;
 }

@@ -31,11 +31,11 @@ static void on_signal(int sig)
 	caught = sig;
 }
 
+static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE };
+
 /* Without SA_RESTART: a run in the kernel is to return. */
 static void catch_signals(void)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
-
 	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
 		struct sigaction act = { .sa_handler = on_signal }, old;
 
@@ -45,11 +45,23 @@ static void catch_signals(void)
 	}
 }
 
+static void release_signals(void)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
+		struct sigaction act;
+
+		sigaction(signals[i], NULL, &act);
+		if (act.sa_handler == on_signal)
+			signal(signals[i], SIG_DFL);
+	}
+}
+
 static int interrupted(void)
 {
 	if (!caught)
 		return 0;
-	trouble("interrupted");
+	if (caught != SIGPIPE)
+		trouble("interrupted");
 	return KPY_SIGNAL + caught;
 }
 
@@ -297,6 +309,9 @@ int session_end(struct session *s, int err)
 		failed = heap_destroy(s->own_heap);
 	free(s->own_heap);
 	s->own_heap = NULL;
+	release_signals();
+	if (!err)
+		err = interrupted();
 	return err ? err : failed;
 }
 
