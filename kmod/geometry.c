@@ -29,6 +29,24 @@ static const char *const mode_names[] = {
 	[KPY_MODE_CLASSIC] = "classic",
 };
 
+enum option {
+	OPTION_ARENA,
+	OPTION_POOL,
+	OPTION_ALIGN,
+	OPTION_MAX,
+	OPTION_RELEASE,
+	OPTION_MODE,
+};
+
+static const char *const option_names[] = {
+	[OPTION_ARENA] = "arena",
+	[OPTION_POOL] = "pool",
+	[OPTION_ALIGN] = "align",
+	[OPTION_MAX] = "max",
+	[OPTION_RELEASE] = "release",
+	[OPTION_MODE] = "mode",
+};
+
 /**
  * kpy_release_name() - text form of a release rule
  * @release: a valid one
@@ -156,35 +174,49 @@ static int parse_name(const char *const *names, size_t n, const char *text, cons
 	return i;
 }
 
-static int set_option(struct kpy_heap_params *params, const char *key, char *value,
+static int set_option(struct kpy_heap_params *params, enum option option, char *value,
 		      const char **why)
 {
 	struct kpy_geometry *geo = &params->geometry;
 	int i;
 
 	*why = "not a size";
-	if (!strcmp(key, "arena"))
+	switch (option) {
+	case OPTION_ARENA:
 		return parse_size(value, &geo->arena_size);
-	if (!strcmp(key, "pool"))
+	case OPTION_POOL:
 		return parse_size(value, &geo->pool_size);
-	if (!strcmp(key, "align"))
+	case OPTION_ALIGN:
 		return parse_size(value, &geo->alignment);
-	if (!strcmp(key, "max"))
+	case OPTION_MAX:
 		return parse_size(value, &geo->max_small);
-	if (!strcmp(key, "release")) {
+	case OPTION_RELEASE:
 		i = parse_name(release_names, ARRAY_SIZE(release_names), value,
 			       "release is keep-last or always", why);
 		geo->release = i;
 		return i < 0 ? -EINVAL : 0;
-	}
-	if (!strcmp(key, "mode")) {
+	case OPTION_MODE:
 		i = parse_name(mode_names, ARRAY_SIZE(mode_names), value,
 			       "the only mode is classic", why);
 		params->mode = i;
 		return i < 0 ? -EINVAL : 0;
 	}
-	*why = "options are preset, arena, pool, align, max, release and mode";
 	return -EINVAL;
+}
+
+/* @seen has a bit for each option that was there before. */
+static int parse_option(struct kpy_heap_params *params, const char *key, char *value,
+			unsigned long *seen, const char **why)
+{
+	int option = match_string(option_names, ARRAY_SIZE(option_names), key);
+
+	*why = "options are preset, arena, pool, align, max, release and mode";
+	if (option < 0)
+		return -EINVAL;
+	*why = "an option is given twice";
+	if (__test_and_set_bit(option, seen))
+		return -EINVAL;
+	return set_option(params, option, value, why);
 }
 
 static int set_preset(struct kpy_heap_params *params, const char *name, const char **why)
@@ -205,13 +237,14 @@ static int set_preset(struct kpy_heap_params *params, const char *name, const ch
  * @why: set to a line that says what is wrong
  *
  * preset= comes first, further options change it.  Without it arena= and
- * pool= are needed, and the rest is as in CPython 3.10.
+ * pool= are needed, and the rest is as in CPython 3.10.  No option comes twice.
  *
  * Context: Any.
  * Return: 0, -EINVAL, or -ERANGE for a number beyond 32 bits.
  */
 int kpy_geometry_parse(char *options, struct kpy_heap_params *params, const char **why)
 {
+	unsigned long seen = 0;
 	char *word, *value;
 	bool first = true;
 	int err;
@@ -232,7 +265,7 @@ int kpy_geometry_parse(char *options, struct kpy_heap_params *params, const char
 		if (first && !strcmp(word, "preset"))
 			err = set_preset(params, value, why);
 		else
-			err = set_option(params, word, value, why);
+			err = parse_option(params, word, value, &seen, why);
 		if (err)
 			return err;
 		first = false;
