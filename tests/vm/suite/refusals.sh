@@ -182,8 +182,7 @@ test_reset_peaks() {
 		refuses EINVAL heaps/h/reset_peaks "$text"
 	done
 	takes heaps/h/reset_peaks 1
-	takes heaps/h/reset_peaks ' 1
-'
+	is "reset_peaks '1' and blanks" "$(printf ' 1\t\n' | ./wr $K/heaps/h/reset_peaks)" OK
 }
 
 # The readers cannot be written, nor read by anybody but root.
