@@ -35,8 +35,13 @@ static const struct argp_option options[] = {
 	{ 0 }
 };
 
-static bool is_given(const char *item, size_t len)
+/* "name=…" */
+static bool is_given(const char *item)
 {
+	size_t len = strcspn(item, "=,");
+
+	if (item[len] != '=')
+		return false;
 	for (size_t i = 0; i < ARRAY_SIZE(spellings); i++)
 		if (spellings[i].given && strlen(spellings[i].text) == len &&
 		    !strncmp(spellings[i].text, item, len))
@@ -49,7 +54,7 @@ static void check_list(const char *list, const struct argp_state *state)
 	if (strpbrk(list, " \t\n"))
 		argp_error(state, "--geometry: no blanks, the items are separated by commas");
 	for (const char *item = list; ; item++) {
-		if (!is_given(item, strcspn(item, "=,")))
+		if (!is_given(item))
 			argp_error(state, "--geometry: cannot read '%s'", item);
 		item += strcspn(item, ",");
 		if (!*item)

@@ -141,7 +141,7 @@ static int list(bool json)
 	int err = heap_each(add_heap, heaps);
 
 	if (!err && json)
-		json_print(heaps);
+		json_write(stdout, heaps);
 	else if (!err)
 		json_table(heaps, columns, ARRAY_SIZE(columns));
 	json_object_put(heaps);

@@ -117,11 +117,6 @@ void json_write(FILE *out, struct json_object *obj)
 	fputc('\n', out);
 }
 
-void json_print(struct json_object *obj)
-{
-	json_write(stdout, obj);
-}
-
 /* A line for each object of the list. */
 void json_table(struct json_object *list, const struct column *columns, size_t nr)
 {

@@ -73,19 +73,22 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 /* The list of commands, in front of the text behind \v. */
 static char *help_filter(int key, const char *text, void *input)
 {
-	char *list;
+	char *help = (char *)text;
 
 	(void)input;
 	if (key != ARGP_KEY_HELP_POST_DOC)
-		return (char *)text;
-	list = format("COMMANDS\n");
-	for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-		char *longer = format("%s  %-10s %s\n", list, commands[i].name, commands[i].help);
+		return help;
+	help = format("\n%s", text);
+	for (size_t i = ARRAY_SIZE(commands); i--; ) {
+		char *longer = format("  %-10s %s\n%s", commands[i].name, commands[i].help, help);
 
-		free(list);
-		list = longer;
+		free(help);
+		help = longer;
 	}
-	return format("%s\n%s", list, text);
+	text = help;
+	help = format("COMMANDS\n%s", text);
+	free((char *)text);
+	return help;
 }
 
 static int run(const struct invocation *inv, int argc, char **argv)

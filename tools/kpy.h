@@ -54,7 +54,6 @@ int debugfs_trouble(const char *path, int err);
 /* json.c: what json-c leaves to do */
 int json_load(const char *path, struct json_object **obj);
 struct json_object *json_member(struct json_object *obj, const char *key);
-void json_print(struct json_object *obj);
 void json_write(FILE *out, struct json_object *obj);
 struct json_object *json_keys(const char *text);
 

@@ -196,7 +196,7 @@ static void print_json(const struct arguments *args, const struct result *r)
 		json_object_array_add(checkpoints, state_json(&r->states[i]));
 	json_object_object_add(obj, "checkpoints", checkpoints);
 	json_object_object_add(obj, "final", state_json(&r->states[r->nr - 1]));
-	json_print(obj);
+	json_write(stdout, obj);
 	json_object_put(obj);
 }
 
@@ -237,7 +237,8 @@ static void print_text(const struct arguments *args, const struct result *r)
 	printf("%s: %s ops in %.3f s, %.2f Mops/s, %s\n", args->session.trace, commas(buf, ops),
 	       ns / 1e9, ns ? ops * 1e3 / ns : 0, backend ? backend : "");
 	for (size_t i = 0; i < r->nr; i++)
-		print_state(&r->states[i]);
+		if (i + 1 == r->nr || memcmp(&r->states[i], &r->states[i + 1], sizeof(*r->states)))
+			print_state(&r->states[i]);
 	print_peaks(r->status);
 	if (r->stats)
 		printf("\n%s", r->stats);

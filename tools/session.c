@@ -65,8 +65,8 @@ static int interrupted(void)
 	return KPY_SIGNAL + caught;
 }
 
-/* Why kpylab refused @what: its own words if it left any. */
-static int refused(struct session *s, const char *what, const char *file, int err)
+/* Why kpylab did not take what was written to @file: its own words if it left any. */
+static int refused(struct session *s, const char *file, int err)
 {
 	char *reason = NULL;
 
@@ -76,9 +76,7 @@ static int refused(struct session *s, const char *what, const char *file, int er
 	if (!debugfs_read(LAB "error", &reason))
 		reason[strcspn(reason, "\n")] = '\0';
 	if (reason && *reason)
-		err = trouble("kpylab refuses %s: %s", what, reason);
-	else if (err == -EBUSY)
-		err = trouble("kpylab refuses %s: it is busy with another run", what);
+		err = trouble("%s: kpylab: %s", s->trace, reason);
 	else
 		err = debugfs_trouble(file, err);
 	free(reason);
@@ -89,7 +87,7 @@ static int control(struct session *s, const char *command)
 {
 	int err = debugfs_write(LAB "control", command);
 
-	return err ? refused(s, command, LAB "control", err) : 0;
+	return err ? refused(s, LAB "control", err) : 0;
 }
 
 static int stream(struct session *s, struct trace *trace, int fd)
@@ -107,7 +105,7 @@ static int stream(struct session *s, struct trace *trace, int fd)
 			progress_start(&s->bar, "load", "B", trace_size(chunk));
 		err = debugfs_put(fd, chunk, len);
 		if (err)
-			return refused(s, s->trace, LAB "load", err);
+			return refused(s, LAB "load", err);
 		err = interrupted();
 		if (err)
 			return err;
@@ -122,7 +120,7 @@ static int load(struct session *s, struct trace *trace)
 	int err;
 
 	if (fd < 0)
-		return refused(s, s->trace, LAB "load", fd);
+		return refused(s, LAB "load", fd);
 	s->loaded = true;
 	err = stream(s, trace, fd);
 	close(fd);

@@ -144,7 +144,7 @@ static int stat_heap(const char *heap, bool json)
 	}
 	if (json) {
 		obj = view_json(&v, heap);
-		json_print(obj);
+		json_write(stdout, obj);
 		json_object_put(obj);
 	} else {
 		fputs(v.stats, stdout);
@@ -185,7 +185,7 @@ static int stat_all(bool json)
 	int err = heap_each(add_heap, list);
 
 	if (!err && json)
-		json_print(list);
+		json_write(stdout, list);
 	else if (!err)
 		json_table(list, columns, ARRAY_SIZE(columns));
 	json_object_put(list);
