@@ -350,7 +350,7 @@ static struct json_object *counts(const struct spool_state *end)
 static struct json_object *how_it_ended(const struct result *res)
 {
 	static const char *const ends[] = {
-		[SPOOL_RUNNING] = "killed",
+		[SPOOL_RUNNING] = "unfinished",
 		[SPOOL_EXITED] = "exit",
 		[SPOOL_STOPPED] = "stopped",
 		[SPOOL_LIMIT] = "max-ops",

@@ -151,16 +151,13 @@ static void *hook_alloc(void *ctx, size_t size)
 	(void)ctx;
 	if (!recorder_in_call())
 		return cpython.alloc(cpython.ctx, size);
-	if (!make_room(size)) {
-		recorder_end(SPOOL_FAILED, "out of memory");
-		return cpython.alloc(cpython.ctx, size);
-	}
 	p = spool->mmap_arenas ? cpython.alloc(cpython.ctx, size) : aligned_arena(size);
-	if (p)
+	if (p && make_room(size)) {
 		arena_made((uintptr_t)p);
-	else
-		recorder_end(SPOOL_CUT, "there was no memory for an arena");
-	return p;
+		return p;
+	}
+	recorder_end(SPOOL_CUT, "there was no memory for an arena");
+	return p ? p : cpython.alloc(cpython.ctx, size);
 }
 
 /* CPython's own way is munmap(), which is right for aligned arenas too. */

@@ -13,6 +13,7 @@
  */
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -376,6 +377,12 @@ static bool lock_to_exit(void)
 	return false;
 }
 
+static void keep_last_state(void)
+{
+	take_state();
+	keep_state();
+}
+
 /*
  * Up to 3.11 this comes after all of the interpreter's clearing up; from 3.12
  * on there is no state to be had so late, and the one that is kept comes from
@@ -385,8 +392,7 @@ __attribute__((destructor)) static void finish(void)
 {
 	if (!active || spool->pid != getpid() || !lock_to_exit())
 		return;
-	take_state();
-	keep_state();
+	keep_last_state();
 	recorder_end(SPOOL_EXITED, "");
 	unlock();
 }
@@ -400,6 +406,17 @@ void _exit(int status)
 }
 
 void _Exit(int status) __attribute__((alias("_exit")));
+
+/* A signal to the process itself may end it; after a KeyboardInterrupt CPython does just that. */
+int kill(pid_t pid, int sig)
+{
+	if (sig && (pid <= 0 || pid == getpid()) && active && spool->pid == getpid() &&
+	    lock_to_exit()) {
+		keep_last_state();
+		unlock();
+	}
+	return syscall(SYS_kill, pid, sig);
+}
 
 /*
  * For the program: ends the recording with its next operation.

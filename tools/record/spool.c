@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -41,11 +42,20 @@ static bool make_paths(void)
 	return true;
 }
 
+/* The kernel kills with SIGXFSZ whoever does not mind the limit. */
+static bool within_limit(uint64_t file_size)
+{
+	struct rlimit limit;
+
+	errno = EFBIG;
+	return !getrlimit(RLIMIT_FSIZE, &limit) && file_size <= limit.rlim_cur;
+}
+
 static void *map_file(const char *path, uint64_t offset, size_t size)
 {
-	int fd = open(path, O_RDWR | O_CLOEXEC);
+	int fd = within_limit(offset + size) ? open(path, O_RDWR | O_CLOEXEC) : -1;
 	void *map = MAP_FAILED;
-	int err = 0;
+	int err;
 
 	if (fd < 0)
 		return NULL;
@@ -123,16 +133,18 @@ void spool_put_state(const struct spool_state *state, const char *text, const ch
 		{ (void *)text, state->text_size },
 		{ (void *)losses, state->loss_size },
 	};
-	size_t size = sizeof(*state) + state->text_size + state->loss_size;
-	int fd = open(states_path, O_WRONLY | O_CLOEXEC);
-	ssize_t written = fd < 0 ? -1 : pwritev(fd, parts, 3, SPOOL_STATES + spool->states_size);
+	uint64_t offset = SPOOL_STATES + spool->states_size;
+	ssize_t size = sizeof(*state) + state->text_size + state->loss_size;
+	int fd = within_limit(offset + size) ? open(states_path, O_WRONLY | O_CLOEXEC) : -1;
+	ssize_t written = fd < 0 ? -1 : pwritev(fd, parts, 3, offset);
 
-	if (written >= 0 && (size_t)written < size)
-		errno = ENOSPC;
-	if (fd < 0 || written < 0 || (size_t)written < size)
-		fail();
-	else
+	if (written == size) {
 		spool->states_size += size;
+	} else {
+		if (written >= 0)
+			errno = ENOSPC;
+		fail();
+	}
 	if (fd >= 0)
 		close(fd);
 }
