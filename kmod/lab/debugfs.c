@@ -11,6 +11,7 @@
  * command going on gets EBUSY and does not wait.
  */
 #include <linux/capability.h>
+#include <linux/ctype.h>
 #include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/kernel.h>
@@ -86,7 +87,7 @@ static int do_run_until(struct lab_replay *r, const char *arg)
 	u64 until;
 	int err;
 
-	err = kstrtou64(arg, 10, &until);
+	err = isdigit(*arg) ? kstrtou64(arg, 10, &until) : -EINVAL;
 	if (err)
 		return lab_refuse(err, "run: '%*pE' is no number of ops", (int)strlen(arg), arg);
 	return lab_replay_run(r, until);
@@ -130,12 +131,12 @@ static int control_do(struct lab_replay *r, const char *text)
 		if (strncmp(text, commands[i].name, len))
 			continue;
 		if (commands[i].name[len - 1] == ' ' || !text[len])
-			return commands[i].call(r, text + len);
+			return commands[i].call(r, skip_spaces(text + len));
 	}
 	return lab_refuse(-EINVAL, "control: unknown command '%*pE'", (int)strlen(text), text);
 }
 
-/* One line, its newline optional, into a string. */
+/* All of a write into a string. */
 static int control_copy(char *text, const char __user *buf, size_t len)
 {
 	if (len > COMMAND_MAX)
@@ -145,8 +146,6 @@ static int control_copy(char *text, const char __user *buf, size_t len)
 	text[len] = '\0';
 	if (strlen(text) != len)
 		return lab_refuse(-EINVAL, "control: a NUL byte in the command");
-	if (len && text[len - 1] == '\n')
-		text[len - 1] = '\0';
 	return 0;
 }
 
@@ -165,7 +164,7 @@ static ssize_t control_write(struct file *file, const char __user *buf, size_t l
 	if (r->loading)
 		err = lab_refuse(-EBUSY, "control: a trace is being loaded");
 	else
-		err = control_do(r, text);
+		err = control_do(r, strim(text));
 	mutex_unlock(&r->lock);
 	return err ?: len;
 }
