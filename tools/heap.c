@@ -46,6 +46,15 @@ static char *heap_path(const char *name, const char *file)
 	return format(HEAPS "/%s/%s", name, file);
 }
 
+int heap_trouble(const char *name, int err)
+{
+	char *path = heap_path(name, "");
+
+	err = debugfs_trouble(path, err);
+	free(path);
+	return err;
+}
+
 int heap_destroy(const char *name)
 {
 	static const char path[] = "kpymalloc/destroy";
@@ -53,13 +62,8 @@ int heap_destroy(const char *name)
 
 	if (err == -EBUSY)
 		return trouble("%s: the heap is in use", name);
-	if (err == -ENOENT) {
-		char *dir = heap_path(name, "stats");
-
-		err = debugfs_trouble(dir, err);
-		free(dir);
-		return err;
-	}
+	if (err == -ENOENT)
+		return heap_trouble(name, err);
 	return err ? debugfs_trouble(path, err) : 0;
 }
 
@@ -76,14 +80,8 @@ int heap_file(const char *name, const char *file, char **text)
 int heap_read(const char *name, const char *file, char **text)
 {
 	int err = heap_file(name, file, text);
-	char *path;
 
-	if (!err)
-		return 0;
-	path = heap_path(name, file);
-	err = debugfs_trouble(path, err);
-	free(path);
-	return err;
+	return err ? heap_trouble(name, err) : 0;
 }
 
 int heap_each(heap_visit visit, void *arg)
@@ -104,16 +102,23 @@ int heap_each(heap_visit visit, void *arg)
 	return worst;
 }
 
+/* While all heaps are looked at, one that goes away is none of them. */
+int heap_vanished(const char *name, int err)
+{
+	return err == -ENOENT ? 0 : heap_trouble(name, err);
+}
+
 static int add_heap(const char *name, void *list)
 {
-	char *geometry, *mode;
+	char *geometry = NULL, *mode;
 	struct json_object *heap;
+	int err = heap_file(name, "geometry", &geometry);
 
-	if (heap_file(name, "geometry", &geometry))
-		return 0;			/* gone since the directory was read */
-	if (heap_file(name, "mode", &mode)) {
+	if (!err)
+		err = heap_file(name, "mode", &mode);
+	if (err) {
 		free(geometry);
-		return 0;
+		return heap_vanished(name, err);
 	}
 	mode[strcspn(mode, "\n")] = '\0';
 	heap = json_object_new_object();

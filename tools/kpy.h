@@ -157,6 +157,8 @@ typedef int (*heap_visit)(const char *name, void *arg);
 
 int heap_each(heap_visit visit, void *arg);	/* gives the worst status */
 int heap_file(const char *name, const char *file, char **text);	/* as debugfs_read() */
+int heap_trouble(const char *name, int err);			/* as debugfs_trouble() */
+int heap_vanished(const char *name, int err);
 int heap_read(const char *name, const char *file, char **text);
 
 /* session.c: one trace in kpylab, from loading it to leaving nothing behind */

@@ -58,7 +58,7 @@ static void view_close(struct view *v)
 	free(v->counters);
 }
 
-/* Silent: -ENOENT is a heap that has just gone. */
+/* Gives -errno and stays silent. */
 static int view_open(struct view *v, const char *heap)
 {
 	int err;
@@ -135,13 +135,8 @@ static int stat_heap(const char *heap, bool json)
 	struct view v;
 	int err = view_open(&v, heap);
 
-	if (err) {
-		char *path = format("kpymalloc/heaps/%s/stats", heap);
-
-		err = debugfs_trouble(path, err);
-		free(path);
-		return err;
-	}
+	if (err)
+		return heap_trouble(heap, err);
 	if (json) {
 		obj = view_json(&v, heap);
 		json_write(stdout, obj);
@@ -160,9 +155,10 @@ static int stat_heap(const char *heap, bool json)
 static int add_heap(const char *heap, void *list)
 {
 	struct view v;
+	int err = view_open(&v, heap);
 
-	if (view_open(&v, heap))
-		return 0;			/* gone since the directory was read */
+	if (err)
+		return heap_vanished(heap, err);
 	json_object_array_add(list, view_json(&v, heap));
 	view_close(&v);
 	return 0;
