@@ -83,7 +83,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	case 'g':
 		args->mmap_arenas = !strcmp(arg, "mmap");
 		if (!args->mmap_arenas && strcmp(arg, "aligned"))
-			argp_error(state, "--geometry: there is aligned and mmap, but no '%s'", arg);
+			argp_error(state, "--geometry: there is aligned and mmap, no '%s'", arg);
 		return 0;
 	case 'c':
 		args->every = parse_count(arg, "checkpoint", state);

@@ -89,9 +89,11 @@ static bool make_room(size_t size)
 
 	room = room ? 2 * room : 64;
 	more = realloc(arenas, room * sizeof(*arenas));
-	if (more)
-		arenas = more;
-	if (!more || !(more = realloc(free_slots, room * sizeof(*free_slots))))
+	if (!more)
+		return false;
+	arenas = more;
+	more = realloc(free_slots, room * sizeof(*free_slots));
+	if (!more)
 		return false;
 	free_slots = more;
 	return true;

@@ -59,10 +59,9 @@ static bool find_interpreter_functions(void)
 /* What keeps this interpreter from being recorded; NULL if nothing does. */
 const char *python_missing(void)
 {
-	int major = 0, minor = 0;
+	int major, minor;
 
-	sscanf(get_version(), "%d.%d", &major, &minor);
-	if (major != 3 || minor < 7)
+	if (sscanf(get_version(), "%d.%d", &major, &minor) != 2 || major != 3 || minor < 7)
 		return "only CPython 3.7 and later can be recorded";
 	per_interpreter = minor >= 12;
 	if (per_interpreter && !find_interpreter_functions())

@@ -62,7 +62,7 @@ struct spool_state {
 	uint64_t digest;
 	uint64_t digest_serial;
 	uint64_t text_size;		/* CPython's print, which follows */
-	uint64_t loss_size;		/* then '0' or '1' for each arena made since the last state */
+	uint64_t loss_size;		/* then an arena_loss: of the arenas since the last state */
 };
 
 #endif
