@@ -97,7 +97,7 @@ static bool check_usable(struct check *check)
 			return fail(check, "I5: arena %u is in usable_arenas with %u free pools",
 				    arena->slot, arena->nfreepools);
 		if (arena->nfreepools < last)
-			return fail(check, "I5: arena %u with %u free pools comes after one with %u",
+			return fail(check, "I5: arena %u, %u free pools, comes after one with %u",
 				    arena->slot, arena->nfreepools, last);
 		last = arena->nfreepools;
 		if (last == heap->pools_per_arena &&
@@ -157,7 +157,7 @@ static bool check_slots(struct check *check)
 		return fail(check, "I5: usable_arenas has %llu of %llu arenas with free pools",
 			    usable, with_free);
 	if (used != heap->c.arenas_current || used + unused != heap->nr_slots)
-		return fail(check, "I7: %llu slots in use, %llu arenas counted, %u unused, %u in all",
+		return fail(check, "I7: %llu slots in use, %llu counted, %u unused, %u in all",
 			    used, heap->c.arenas_current, unused, heap->nr_slots);
 	if (kpy_arena_map_count(heap) != used)
 		return fail(check, "I8: arena_map has %u entries for %llu arenas",
@@ -177,8 +177,8 @@ static bool check_usedpools(struct check *check, u32 szidx)
 			return fail(check, "I3: usedpools[%u] leads astray after %llu pools",
 				    szidx, check->used[szidx]);
 		if (pool->szidx != szidx || kpy_pool_state(pool) != KPY_POOL_USED)
-			return fail(check, "I3: a pool of arena %u, class %u, count %u is in usedpools[%u]",
-				    pool->arenaindex, pool->szidx, pool->count, szidx);
+			return fail(check, "I3: usedpools[%u] has a pool of class %u, count %u",
+				    szidx, pool->szidx, pool->count);
 	}
 	return true;
 }
@@ -223,6 +223,7 @@ static bool check_pool(struct check *check, const struct kpy_arena *arena, u32 i
 	const struct kpy_pool *pool = kpy_arena_pool(heap, arena, index);
 	u32 size, capacity, virgin, nfree = 0;
 	const void *block;
+	bool full;
 
 	if (pool->arenaindex != arena->slot || pool->szidx >= heap->nr_classes)
 		return fail(check, "I1: pool %u of arena %u says arena %u, class %u",
@@ -236,12 +237,13 @@ static bool check_pool(struct check *check, const struct kpy_arena *arena, u32 i
 
 	for (block = pool->freeblock; block; block = *(void *const *)block)
 		if (!block_in_pool(heap, pool, block) || ++nfree > capacity)
-			return fail(check, "I1: freeblock of pool %u of arena %u leads astray after %u blocks",
+			return fail(check, "I1: pool %u of arena %u: freeblock goes astray after %u",
 				    index, arena->slot, nfree);
 	if (pool->count + nfree + virgin != capacity)
 		return fail(check, "I1: pool %u of arena %u: %u in use, %u free, %u virgin of %u",
 			    index, arena->slot, pool->count, nfree, virgin, capacity);
-	if (!pool->freeblock != (pool->count == capacity))
+	full = pool->count == capacity;
+	if (full != !pool->freeblock)
 		return fail(check, "I2: pool %u of arena %u: %u of %u in use, but freeblock is %s",
 			    index, arena->slot, pool->count, capacity,
 			    pool->freeblock ? "not empty" : "empty");

@@ -39,7 +39,8 @@ enum kpy_mode {
 
 /**
  * enum kpy_release - when a wholly free arena goes back to the system
- * @KPY_RELEASE_KEEP_LAST: at once unless it is the last usable one (CPython 3.9 and later)
+ * @KPY_RELEASE_KEEP_LAST: at once unless it is the last usable one (CPython 3.9
+ *                         and later)
  * @KPY_RELEASE_ALWAYS: at once (CPython 3.8 and earlier)
  */
 enum kpy_release {
@@ -64,7 +65,7 @@ struct kpy_geometry {
 };
 
 /* flags of struct kpy_heap_params */
-#define KPY_HEAP_SILENT		0x1	/* count bad pointers without the stack dump (tests, fuzzers) */
+#define KPY_HEAP_SILENT		0x1	/* count bad pointers, no stack dump (tests) */
 
 /**
  * struct kpy_heap_params - what a heap is made from

@@ -32,6 +32,7 @@ static void vfree_worker(struct work_struct *work)
 	llist_for_each_safe(node, next, llist_del_all(&vfree_list))
 		kvfree(node);
 }
+
 static DECLARE_WORK(vfree_work, vfree_worker);
 
 static void large_release(void *ptr)

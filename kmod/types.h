@@ -2,23 +2,23 @@
 /*
  * THE BOOK: every constant and structure of the allocator, explained once.
  *
- *   heap ── usable_arenas:  arena(nfree 1) ── arena(nfree 9) ── arena(nfree 64)
- *     │                     fullest first; full arenas are in no list
- *     ├── usedpools[class]: pool ── pool ── pool      some blocks free, some not
- *     ├── arena_map:        address >> arena_shift → slot in the arena vector
- *     └── large:            blocks served by the general allocator
+ *   heap -- usable_arenas:  arena(nfree 1) -- arena(nfree 9) -- arena(nfree 64)
+ *     |                     fullest first; full arenas are in no list
+ *     +-- usedpools[class]: pool -- pool -- pool      some blocks free, some not
+ *     +-- arena map:        address >> arena_shift -> slot in the arena vector
+ *     +-- large:            blocks served by the general allocator
  *
  *   arena (naturally aligned, arena_size)
- *   ┌────────┬────────┬────────┬────────┬─────────────────────────┐
- *   │ pool 0 │ pool 1 │ pool 2 │ pool 3 │ never carved            │
- *   └────────┴────────┴────────┴────────┴─────────────────────────┘
- *     used     empty    full     empty    freepools: 3 → 1, a LIFO
+ *   +--------+--------+--------+--------+-------------------------+
+ *   | pool 0 | pool 1 | pool 2 | pool 3 | never carved            |
+ *   +--------+--------+--------+--------+-------------------------+
+ *     used     empty    full     empty    freepools: 3 -> 1, a LIFO
  *
  *   pool (pool_size, one size class at a time)
- *   ┌────────┬───────┬───────┬───────┬───────┬────────────────┬───┐
- *   │ header │ block │ free ─┼─block─┼→ free │ never carved   │ Q │
- *   └────────┴───────┴───────┴───────┴───────┴────────────────┴───┘
- *     48 or 64 bytes      freeblock: a LIFO   ↑ nextoffset      quantization
+ *   +--------+-------+-------+-------+-------+----------------+---+
+ *   | header | block | free -+-block-+> free | never carved   | Q |
+ *   +--------+-------+-------+-------+-------+----------------+---+
+ *     48 or 64 bytes      freeblock: a LIFO   ^ nextoffset      quantization
  *
  * Invariants, each checked by name in check.c:
  *   I1  a pool:   count + length of freeblock + blocks never carved == capacity
@@ -42,17 +42,18 @@
 #ifndef _KPY_TYPES_H
 #define _KPY_TYPES_H
 
+#include <linux/bits.h>
 #include <linux/list.h>
 #include <linux/log2.h>
 #include <linux/spinlock.h>
 
 #include "kpymalloc.h"
 
-#define KPY_HEADER_SIZE		48	/* CPython's POOL_OVERHEAD before rounding up to the alignment */
+#define KPY_HEADER_SIZE		48	/* CPython's POOL_OVERHEAD, before alignment */
 #define KPY_FIRST_SLOTS		16	/* CPython's INITIAL_ARENA_OBJECTS */
 #define KPY_MAX_CHUNKS		28	/* 16 << 27 slots: more than any memory has arenas */
 #define KPY_MAP_LEAF_BITS	10	/* a leaf of the arena map is one 4 KiB table */
-#define KPY_MAP_LEAF		(1U << KPY_MAP_LEAF_BITS)
+#define KPY_MAP_LEAF		BIT(KPY_MAP_LEAF_BITS)
 #define KPY_NO_CLASS		U16_MAX	/* szidx of a pool that was never laid out */
 
 static_assert(KPY_ARENA_MAX / KPY_POOL_MIN <= U16_MAX);
@@ -63,9 +64,9 @@ static_assert(KPY_SMALL_MAX * 2 <= KPY_POOL_MIN - 64, "a pool has at least two b
  *   empty: no block in use; lies in its arena's freepools, or was never carved
  *   used:  some blocks in use, some not; linked in usedpools[class]
  *   full:  all in use; in no list, found again by the address of a freed block
- * An allocation makes empty→used (a pool is taken from an arena) and
- * used→full (the last free block was handed out); a free makes full→used
- * (to the front of the list) and used→empty (back to the arena).
+ * An allocation makes empty->used (a pool is taken from an arena) and
+ * used->full (the last free block was handed out); a free makes full->used
+ * (to the front of the list) and used->empty (back to the arena).
  */
 enum kpy_pool_state {
 	KPY_POOL_EMPTY,
@@ -121,7 +122,7 @@ struct kpy_arena {
 };
 
 /*
- * A vector that doubles as CPython's `arenas` does (16, 32, 64, …) but whose
+ * A vector that doubles as CPython's `arenas` does (16, 32, 64, ...) but whose
  * entries never move: chunk 0 has the first 16, chunk k the next 16 << (k - 1).
  */
 static inline unsigned int kpy_chunk_of(u32 index)
@@ -140,7 +141,7 @@ static inline u32 kpy_chunk_len(unsigned int chunk)
 }
 
 /**
- * struct kpy_arena_map - address → slot, CPython 3.10's radix tree in two levels
+ * struct kpy_arena_map - address -> slot, CPython 3.10's radix tree in two levels
  * @leaves: by (address - PAGE_OFFSET) >> (arena_shift + KPY_MAP_LEAF_BITS);
  *          a leaf holds slot + 1, 0 for none.  Leaves are set under heap->lock
  *          and stay until the heap goes, so lookups take no lock.
@@ -233,7 +234,7 @@ struct kpy_counters {
  * @nfp2lasta: by number of free pools: last such arena of @usable_arenas
  * @arena_chunk: the arena vector
  * @nr_slots: its length
- * @map: address → slot
+ * @map: address -> slot
  * @large: live blocks of the general allocator
  * @class: the size classes
  * @c: counters
