@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0
+# unload.sh: the modules loaded, used and unloaded 200 times: no page is missing afterwards.
+# needs: build/tests/wr build/tests/short.trace
+# kernels: 6.12 6.1 debug
+# args: slab_nomerge
+#
+# Counted when all caches are empty: the free pages, those that each CPU keeps
+# included, and the objects of every slab cache. Both waver a little; a page lost in
+# each round, or an object of 64 bytes or more, is far beyond that.
+. ./lib.sh
+
+ROUNDS=200
+WARM=20			# until the kernel's own tables have grown
+
+if grep -q kasan_ /proc/kallsyms; then ROUNDS=60 WARM=10; fi
+
+free_pages() {
+	cat /proc/vmstat /proc/zoneinfo |
+		awk '$1 == "nr_free_pages" && !n { n = $2 } $1 == "count:" { n += $2 } END { print n }'
+}
+
+# The best of three looks; slabinfo goes to a file.
+settle() {
+	local shrink
+
+	sync
+	for look in 1 2 3; do
+		echo 3 > /proc/sys/vm/drop_caches
+		for shrink in /sys/kernel/slab/*/shrink; do
+			echo 1 > $shrink
+		done
+		cat /proc/slabinfo > $1
+		sleep 0.3
+		free_pages
+	done | sort -n | tail -n 1
+}
+
+# Caches that have an object more for each of so many rounds
+grown() {
+	awk -v rounds=$1 'NR == FNR { before[$1] = $2; next }
+		$4 + 0 >= 64 && $2 >= before[$1] + rounds { print $1, $2 - before[$1] }' before after
+}
+
+# By turns kpylab's blocks are still there when it goes, and the heap is when
+# kpymalloc does.
+round() {
+	insmod kpymalloc.ko && insmod kpylab.ko &&
+	echo 'h preset=cpython-3.10' > $K/create &&
+	cat short.trace > $L/load &&
+	echo 'backend kpymalloc:h' > $L/control &&
+	echo run > $L/control || return
+	case $(($1 % 3)) in
+	1) echo rewind > $L/control || return ;;
+	2) echo drop > $L/control && echo h > $K/destroy || return ;;
+	esac
+	rmmod kpylab && rmmod kpymalloc
+}
+
+rounds() {
+	local i
+
+	for i in $(seq $1 $2); do
+		round $i || { not_ok "round $i" "see above"; finish; }
+	done
+}
+
+test_loaded() {
+	insmod kpymalloc.ko
+	is "while loaded, slabinfo has the cache" "$(grep -c '^kpy_large ' /proc/slabinfo)" 1
+	rmmod kpymalloc
+}
+
+test_gone() {
+	is "no cache" "$(grep kpy /proc/slabinfo; ls /sys/kernel/slab | grep kpy)" ""
+	is "no module" "$(ls /sys/module | grep kpy)" ""
+	is "no file" "$(ls /sys/kernel/debug | grep kpy; ls /sys/kernel/tracing/events | grep kpy)" ""
+	is "no symbol" "$(grep -c kpymalloc /proc/kallsyms)" 0
+	is "no vmalloc area" "$(grep kpy /proc/vmallocinfo)" ""
+	is "no thread" "$(ps | grep '[[]kpy')" ""
+}
+
+[ ! -w /sys/kernel/rcu_expedited ] || echo 1 > /sys/kernel/rcu_expedited
+test_loaded
+rounds 1 $WARM
+free=$(settle before)
+rounds $((WARM + 1)) $ROUNDS
+missing=$((free - $(settle after)))
+echo "# $missing pages fewer are free"
+ok "$ROUNDS rounds"
+holds "no page is missing" [ $missing -lt $(((ROUNDS - WARM) / 2)) ]
+is "no slab cache has grown" "$(grown $((ROUNDS - WARM)))" ""
+test_gone
+finish
