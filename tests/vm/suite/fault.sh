@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0
+# fault.sh: memory that cannot be had, by the kernel's own fault injection.
+# needs: build/tests/wr build/tests/churn.trace build/tests/short.trace
+# kernels: debug
+. ./lib.sh
+
+F=/sys/kernel/debug
+C=$K/heaps/h/counters
+
+# inject FILE KEY=VALUE...: in /sys/kernel/debug/FILE, without a word in the log
+inject() {
+	local dir=$F/$1 setting
+
+	shift
+	for setting in verbose=0 ignore-gfp-wait=N interval=1 times=-1 "$@"; do
+		[ ! -e $dir/${setting%=*} ] || echo "${setting#*=}" > $dir/${setting%=*}
+	done
+}
+
+# counts KEY...: of the heap, on a line
+counts() { for key; do value $key $C; done | xargs; }
+
+# everything NAME: was freed by the rewind, and the heap is as it should be
+everything() {
+	must $L/control rewind
+	is "$1: everything was freed" "$(counts large_blocks large_bytes) $(($(counts allocs) - $(counts frees)))" "0 0 0"
+	is "$1: valid" "$(cat $K/heaps/h/validate)" ok
+	must $L/control "backend kmalloc"
+	must $K/destroy h
+}
+
+start() {
+	must $K/create "h preset=cpython-3.8"
+	must $L/control "backend kpymalloc:h"
+}
+
+# No arena at all: every request goes to the general allocator.
+test_no_arena() {
+	start
+	inject fail_page_alloc min-order=6 probability=100
+	must $L/control run
+	inject fail_page_alloc probability=0
+	is "no arena: no request failed" "$(counts alloc_failures) $(value alloc_failures $L/status)" "0 0"
+	is "no arena: no small block" "$(counts allocs held_bytes_peak | awk '{ print $1, $2 > 0 }')" "0 1"
+	is "no arena: counted" "$(($(counts large_fallbacks) > 10000 && $(counts arena_failures) >= $(counts large_fallbacks)))" 1
+	is "no arena: the contents are right" "$(value state $L/status) $(value fill_errors $L/status)" "done 0"
+	is "no arena: valid" "$(cat $K/heaps/h/validate)" ok
+	everything "no arena"
+}
+
+# Arenas come and go by luck, small blocks of both kinds live side by side.
+test_few_arenas() {
+	start
+	inject fail_page_alloc min-order=6 probability=99
+	must $L/control run
+	inject fail_page_alloc probability=0
+	is "few arenas: no request failed" "$(counts alloc_failures)" 0
+	is "few arenas: both kinds" "$(($(counts allocs) > 0 && $(counts large_fallbacks) > 0))" 1
+	is "few arenas: the contents are right" "$(value state $L/status) $(value fill_errors $L/status)" "done 0"
+	is "few arenas: valid" "$(cat $K/heaps/h/validate)" ok
+	everything "few arenas"
+}
+
+# Nor is there always a record for a large block: then the request fails.
+test_failures() {
+	start
+	echo 1 > /sys/kernel/slab/kpy_large/failslab
+	inject failslab cache-filter=Y probability=30
+	must $L/control run
+	inject failslab cache-filter=N probability=0
+	is "failures: counted" "$(($(counts alloc_failures) > 100)) $(counts alloc_failures)" \
+		"1 $(value alloc_failures $L/status)"
+	is "failures: the contents are right" "$(value state $L/status) $(value fill_errors $L/status)" "done 0"
+	is "failures: valid" "$(cat $K/heaps/h/validate)" ok
+	everything failures
+}
+
+# each NAME COMMAND...: `COMMAND N` fails its N-th allocation, from the first on to
+# the one that it does not need; it says what became of it, and so does `settled`
+# to every answer.
+each() {
+	local name="$1" n=0 answer=
+
+	shift
+	while [ "${answer#passed}" = "$answer" ] && [ $n -lt 200 ]; do
+		n=$((n + 1))
+		answer="$("$@" $n)"
+		case $answer in
+		OK|ENOMEM|EFAULT|"passed OK") ;;
+		*) not_ok "$name, allocation $n" "$answer" ;;
+		esac
+		settled "$answer" || not_ok "$name, allocation $n" "$answer, and something is left"
+	done
+	is "$name: each of $((n - 1)) allocations" "$answer" "passed OK"
+	holds "$name: there were some" [ $n -gt $least ]
+}
+
+create_nth() { printf 'new preset=cpython-3.10' | ./wr -n $1 $K/create; }
+
+test_create() {
+	# A heap that lacks some files for want of memory is a heap.
+	settled() {
+		case $1 in
+		*OK) [ "$(put $K/destroy new)" = OK ] ;;
+		*) [ "$(put $K/destroy new)" = ENOENT ] && [ "$(ls $K/heaps)" = h ] ;;
+		esac
+	}
+	least=5
+	each create create_nth
+}
+
+read_nth() { ./wr -r -n $2 $1; }
+
+test_read() {
+	local file
+
+	settled() { [ "$(cat $K/heaps/h/validate)" = ok ]; }
+	least=1
+	for file in stats counters arenas pools geometry validate; do
+		each "read $file" read_nth $K/heaps/h/$file
+	done
+}
+
+run_nth() { printf 'run 40' | ./wr -n $1 $L/control; }
+
+test_run() {
+	settled() {
+		[ "$(cat $K/heaps/h/validate)" = ok ] && must $L/control rewind &&
+			[ "$(counts large_blocks)" = 0 ]
+	}
+	least=10
+	load short.trace
+	must $L/control "backend kpymalloc:h"
+	each run run_nth
+	must $L/control "backend kmalloc"
+}
+
+insmod kpymalloc.ko
+insmod kpylab.ko
+load churn.trace
+must $L/control "fill on"
+test_no_arena
+test_few_arenas
+test_failures
+
+inject failslab
+inject fail_page_alloc min-order=0
+inject fail_usercopy
+must $K/create 'h arena=16K pool=4K'
+test_create
+test_run
+test_read
+must $L/control drop
+must $K/destroy h
+rmmod kpylab
+rmmod kpymalloc
+finish
