@@ -16,7 +16,7 @@
 static unsigned int ops = IS_ENABLED(CONFIG_KASAN) || IS_ENABLED(CONFIG_PROVE_LOCKING) ?
 			  4000 : 50000;
 module_param(ops, uint, 0444);
-MODULE_PARM_DESC(ops, "random operations of a run against the model");
+MODULE_PARM_DESC(ops, "random operations of a run against the model, 4000 or more");
 
 /* A list of numbers. */
 struct seq {
@@ -569,8 +569,8 @@ static const struct scenario {
 	u64 seed;
 } scenarios[] = {
 	{ { 256 << 10, 16 << 10, 16, 512, KPY_RELEASE_KEEP_LAST }, 1 },
-	{ { 256 << 10, 4 << 10, 16, 512, KPY_RELEASE_KEEP_LAST }, 2 },
-	{ { 256 << 10, 4 << 10, 8, 512, KPY_RELEASE_ALWAYS }, 3 },
+	{ { 128 << 10, 4 << 10, 16, 512, KPY_RELEASE_KEEP_LAST }, 2 },
+	{ { 128 << 10, 4 << 10, 8, 512, KPY_RELEASE_ALWAYS }, 3 },
 	{ { 64 << 10, 4 << 10, 16, 512, KPY_RELEASE_KEEP_LAST }, 4 },
 	{ { 64 << 10, 4 << 10, 16, 512, KPY_RELEASE_ALWAYS }, 5 },
 	{ { 16 << 10, 4 << 10, 8, 512, KPY_RELEASE_KEEP_LAST }, 6 },
