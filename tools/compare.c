@@ -225,7 +225,7 @@ static int run_all(struct session *s, const struct expected *rec)
 	}
 	printf("%s: %zu of %zu states differ\n", s->trace, differing, rec->nr);
 	if (rec->states[rec->nr - 1].value[S_BYTES_ALIGNMENT])
-		puts("(CPython's arenas were not aligned here and lost a pool each; the kernel's are)");
+		puts("(CPython's arenas were not aligned here and lost a pool; the kernel's are)");
 	return KPY_DIFFERS;
 }
 

@@ -20,7 +20,7 @@
 
 #define LAB		"kpylab/replay/"
 #define SLICE_FIRST	(1 << 16)	/* ops */
-#define SLICE_LEAST	(1 << 10)
+#define SLICE_LEAST	(1 << 14)
 #define SLICE_SHORT	0.1		/* seconds; a shorter one is doubled, */
 #define SLICE_LONG	0.3		/* a longer one halved */
 
@@ -181,7 +181,8 @@ static int check_ready(struct session *s, const char *status)
 	int err = ready ? 0 : control(s, "run");
 
 	if (!ready && !err)
-		err = trouble("%s: kpylab says '%s' instead of 'ready'", s->trace, state ? state : "");
+		err = trouble("%s: kpylab says '%s' instead of 'ready'", s->trace,
+			      state ? state : "");
 	free(state);
 	return err;
 }
@@ -314,7 +315,8 @@ int session_end(struct session *s, int err)
 }
 
 static const struct argp_option options[] = {
-	{ "heap", 'H', "HEAP", 0, "Replay in this heap; default: a new one, destroyed afterwards", 0 },
+	{ "heap", 'H', "HEAP", 0, "Replay in this heap; default: a new one, destroyed at the end",
+	  0 },
 	{ "fill", 'f', NULL, 0, "Fill the blocks and look for overlaps when they are freed", 0 },
 	{ 0 }
 };

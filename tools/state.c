@@ -191,10 +191,11 @@ struct json_object *state_json(const struct state *s)
 	json_object_object_add(obj, "bytes", json_object_new_object());
 
 	for (int f = S_AFTER_OPS + 1; f < NR_STATE_FIELDS; f++) {
-		struct json_object *group = fields[f].group ? json_member(obj, fields[f].group) : obj;
+		const char *group = fields[f].group;
 
 		if (s->known[f])
-			json_object_object_add(group, fields[f].json, json_field(s, f));
+			json_object_object_add(group ? json_member(obj, group) : obj,
+					       fields[f].json, json_field(s, f));
 	}
 	for (unsigned int c = 0; c < KPY_CLASSES; c++)
 		if (s->classes[c].pools)
