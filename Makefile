@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: GPL-2.0
+# KERNEL=6.12, 6.1, debug or uml: a kernel of tests/vm/kernel; KDIR=...: any other's build folder.
+# V=1, W=1, C=2 and the like reach the kernel's make.
+
+KERNEL ?= 6.12
+PREFIX ?= /usr/local
+export KERNEL KDIR
+
+# the folder in build/
+ID = $(if $(KDIR),$(shell cat $(KDIR)/include/config/kernel.release),$(KERNEL))
+
+all: modules tools		## the modules and the tools (the default)
+modules:			## the kernel modules for KERNEL or KDIR, in build/
+	+tests/vm/modules $(ID)
+tools:				## kpy and what it preloads, in build/tools/
+	$(MAKE) -C tools
+setup:				## installs the Debian packages that are missing and fetches the kernels for the VM
+	tests/vm/setup
+demo: setup			## records a Python program, replays it in a kernel, compares
+	+$(MAKE) all
+	tests/demo
+vm: all				## a shell in the VM; ARGS='-m 2G -c 4 -a KERNEL_ARGS'
+	tests/vm/run-vm -i $(ARGS)
+check: setup			## all tests
+	tests/run
+install: export KDIR ?= /lib/modules/$(shell uname -r)/build
+install: export KPY_KUNIT =
+install: all			## the modules for KDIR (the running kernel), the tools into PREFIX; DESTDIR
+	$(MAKE) -C $(KDIR) M=$(CURDIR)/build/$(ID)/src INSTALL_MOD_PATH=$(DESTDIR) INSTALL_MOD_STRIP=1 modules_install
+	install -D -t $(DESTDIR)$(PREFIX)/bin build/tools/kpy
+	install -D -t $(DESTDIR)$(PREFIX)/lib/kpymalloc -m 644 build/tools/kpyrecord.so
+clean:				## removes build/
+	rm -rf build
+help:				## this list
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | column -ts '|'
+
+.PHONY: all modules tools setup demo vm check install clean help
