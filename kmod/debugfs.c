@@ -4,7 +4,7 @@
  * call each; knows nothing of the allocator's ways.
  *
  *   version presets create destroy
- *   heaps/NAME/{stats,counters,arenas,pools,geometry,mode,validate,reset_peaks}
+ *   heaps/NAME/{id,stats,counters,arenas,pools,geometry,mode,validate,reset_peaks}
  *
  * A file is for reading (0400) or for writing (0200), never both: under
  * lockdown a file with a write bit cannot be read.  A write is one whole
@@ -191,6 +191,15 @@ static int geometry_show(struct seq_file *m, void *v)
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(geometry);
+
+static int id_show(struct seq_file *m, void *v)
+{
+	const struct kpy_heap *heap = m->private;
+
+	seq_printf(m, "%u\n", heap->id);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(id);
 
 static int mode_show(struct seq_file *m, void *v)
 {
@@ -409,6 +418,7 @@ DEFINE_COMMAND(reset_peaks);
 void kpy_debugfs_add(struct kpy_heap *heap)
 {
 	heap->dir = debugfs_create_dir(heap->name, heaps_dir);
+	debugfs_create_file("id", 0400, heap->dir, heap, &id_fops);
 	debugfs_create_file("stats", 0400, heap->dir, heap, &stats_fops);
 	debugfs_create_file("counters", 0400, heap->dir, heap, &counters_fops);
 	debugfs_create_file("arenas", 0400, heap->dir, heap, &arenas_fops);
