@@ -65,24 +65,28 @@ static void *small_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned
 	return ptr;
 }
 
+static void *large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, bool fallback,
+			 unsigned long caller)
+{
+	void *ptr = kpy_large_alloc(heap, size, gfp, fallback, caller);
+
+	if (!ptr)
+		count_failure(heap);
+	return ptr;
+}
+
 static void *heap_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned long caller)
 {
 	bool small = size - 1 < heap->geo.max_small;
 	void *ptr = NULL;
 
 	might_alloc(gfp);
-	if (WARN_ON_ONCE(gfp & GFP_ZONEMASK))
-		return NULL;
 	if (likely(small))
 		ptr = small_alloc(heap, size, gfp, caller);
-	if (ptr) {
-		if (gfp & __GFP_ZERO)
-			memset(ptr, 0, size);
-		return ptr;
-	}
-	ptr = kpy_large_alloc(heap, size, gfp, small, caller);
 	if (!ptr)
-		count_failure(heap);
+		return large_alloc(heap, size, gfp, small, caller);
+	if (gfp & __GFP_ZERO)
+		memset(ptr, 0, size);
 	return ptr;
 }
 
@@ -153,13 +157,8 @@ static void *realloc_move(struct kpy_heap *heap, void *old, bool small, size_t o
 	unsigned long flags;
 	void *ptr;
 
-	if (small) {
-		ptr = heap_alloc(heap, size, gfp, caller);
-	} else {
-		ptr = kpy_large_alloc(heap, size, gfp, false, caller);
-		if (!ptr)
-			count_failure(heap);
-	}
+	ptr = small ? heap_alloc(heap, size, gfp, caller) :
+		      large_alloc(heap, size, gfp, false, caller);
 	if (!ptr)
 		return NULL;
 	memcpy(ptr, old, min(old_size, size));
@@ -176,7 +175,8 @@ static void *realloc_move(struct kpy_heap *heap, void *old, bool small, size_t o
  * @heap: the heap
  * @size: bytes; 0 gives a distinct block of 1, as in CPython
  * @gfp: how memory may be had if there is none in the heap: %GFP_KERNEL,
- *       %GFP_NOWAIT, %GFP_ATOMIC, …, with %__GFP_ZERO for zeroed bytes; no zones
+ *       %GFP_NOWAIT, %GFP_ATOMIC, …, with %__GFP_ZERO for zeroed bytes.  Zones
+ *       are ignored: a block comes from memory that the kernel can address.
  *
  * Up to the heap's largest small request a block of @size's class, else what
  * the general allocator gives; so too if no arena can be had.
