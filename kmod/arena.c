@@ -117,7 +117,8 @@ static bool spare_fill_slots(struct kpy_heap *heap, struct spare *spare, gfp_t g
 
 static bool spare_fill(struct kpy_heap *heap, struct spare *spare, gfp_t gfp)
 {
-	gfp = (gfp & ~__GFP_ZERO) | __GFP_NOWARN;
+	/* Blocks of many callers will share it: only how to get it matters. */
+	gfp = (gfp & ~(__GFP_ZERO | __GFP_ACCOUNT | GFP_ZONEMASK)) | __GFP_NOWARN;
 	if (!spare->address)
 		spare->address = kpy_pages_alloc(heap->geo.arena_size, gfp);
 	return spare->address && spare_fill_leaf(heap, spare, gfp) &&

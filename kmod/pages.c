@@ -16,18 +16,15 @@
 /**
  * kpy_pages_alloc() - get naturally aligned memory
  * @size: bytes, a power of two of at least a page
- * @gfp: the caller's; of what it asks for only how memory may be had matters:
- *       blocks of many callers will share it, each zeroed on demand
+ * @gfp: how it may be had
  *
  * Context: Any but NMI; sleeps if @gfp allows.
  * Return: the address, 0 if there is none.
  */
 unsigned long kpy_pages_alloc(size_t size, gfp_t gfp)
 {
-	unsigned long address;
+	unsigned long address = __get_free_pages(gfp, get_order(size));
 
-	gfp &= ~(__GFP_ZERO | __GFP_ACCOUNT | GFP_ZONEMASK);
-	address = __get_free_pages(gfp | __GFP_NOWARN, get_order(size));
 	if (address)
 		kmemleak_alloc((void *)address, size, 0, gfp);
 	return address;
