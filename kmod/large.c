@@ -78,7 +78,8 @@ static void table_split(struct kpy_large_table *table)
 	struct hlist_node *next;
 	struct kpy_large *large;
 
-	table->nr_buckets++;
+	/* Pairs with READ_ONCE() in kpy_large_alloc(). */
+	WRITE_ONCE(table->nr_buckets, index + 1);
 	hlist_for_each_entry_safe(large, next, head, node) {
 		if (bucket_of(table, large->ptr) == head)
 			continue;
@@ -87,23 +88,22 @@ static void table_split(struct kpy_large_table *table)
 	}
 }
 
-/* The chunk that the next split needs, if it is missing. */
-static struct hlist_head *chunk_prepare(struct kpy_heap *heap, gfp_t gfp)
+/* A chunk that is missing: it is the one that the next split needs. */
+static struct hlist_head *chunk_prepare(struct kpy_heap *heap, unsigned int chunk, gfp_t gfp)
 {
-	u32 next = READ_ONCE(heap->large.nr_buckets);
-	unsigned int chunk = kpy_chunk_of(next);
-
-	if (next != kpy_chunk_start(chunk) || READ_ONCE(heap->large.chunk[chunk]))
+	if (READ_ONCE(heap->large.chunk[chunk]))
 		return NULL;
 	return kvcalloc(kpy_chunk_len(chunk), sizeof(struct hlist_head), gfp | __GFP_NOWARN);
 }
 
-/* Returns the chunk if it was not needed after all. */
+/*
+ * Returns the chunk if it was not needed after all.  By now others may have
+ * brought it and even filled it; the one after it is then left to the next insertion.
+ */
 static struct hlist_head *table_insert(struct kpy_heap *heap, struct kpy_large *large,
-				       struct hlist_head *spare)
+				       struct hlist_head *spare, unsigned int chunk)
 {
 	struct kpy_large_table *table = &heap->large;
-	unsigned int chunk = kpy_chunk_of(table->nr_buckets);
 
 	lockdep_assert_held(&heap->lock);
 	if (spare && !table->chunk[chunk]) {
@@ -111,7 +111,8 @@ static struct hlist_head *table_insert(struct kpy_heap *heap, struct kpy_large *
 		spare = NULL;
 	}
 	hlist_add_head(&large->node, bucket_of(table, large->ptr));
-	if (heap->c.large_blocks >= table->nr_buckets && table->chunk[chunk])
+	if (heap->c.large_blocks >= table->nr_buckets &&
+	    table->chunk[kpy_chunk_of(table->nr_buckets)])
 		table_split(table);
 	return spare;
 }
@@ -144,6 +145,7 @@ void *kpy_large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, bool fallba
 	struct hlist_head *spare;
 	struct kpy_large *large;
 	unsigned long flags;
+	unsigned int chunk;
 	void *ptr;
 
 	if (size > INT_MAX)
@@ -158,10 +160,11 @@ void *kpy_large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, bool fallba
 	}
 	large->ptr = ptr;
 	large->size = size;
-	spare = chunk_prepare(heap, gfp & ~__GFP_ZERO);
+	chunk = kpy_chunk_of(READ_ONCE(heap->large.nr_buckets));
+	spare = chunk_prepare(heap, chunk, gfp & ~__GFP_ZERO);
 
 	raw_spin_lock_irqsave(&heap->lock, flags);
-	spare = table_insert(heap, large, spare);
+	spare = table_insert(heap, large, spare, chunk);
 	heap->c.large_allocs++;
 	heap->c.large_fallbacks += fallback;
 	heap->c.large_blocks++;
