@@ -445,7 +445,8 @@ KUNIT_ARRAY_PARAM(accepted, accepted, describe_geometry);
 
 static void errors_geometry_refused(struct kunit *test)
 {
-	struct kpy_heap_params params = { "kunit-bad", *(const struct kpy_geometry *)test->param_value };
+	const struct kpy_geometry *geo = test->param_value;
+	struct kpy_heap_params params = { "kunit-bad", *geo };
 	const char *why = NULL;
 
 	KUNIT_EXPECT_EQ(test, kpy_geometry_check(&params.geometry, &why), -EINVAL);

@@ -96,7 +96,8 @@ void standin_exit(void);
 	bool __ok = !strcmp(__left, __right);						\
 											\
 	if (!__ok)									\
-		standin_fail(test, __FILE__, __LINE__, "expected %s to be \"%s\", but it is \"%s\"", \
+		standin_fail(test, __FILE__, __LINE__,					\
+			     "expected %s to be \"%s\", but it is \"%s\"",		\
 			     #left, __right, __left);					\
 	__ok;										\
 })

@@ -24,8 +24,10 @@ struct kt {
 
 int kt_init(struct kunit *test)
 {
-	test->priv = kzalloc(sizeof(struct kt), GFP_KERNEL);
-	return test->priv ? 0 : -ENOMEM;
+	struct kt *kt = kzalloc(sizeof(*kt), GFP_KERNEL);
+
+	test->priv = kt;
+	return kt ? 0 : -ENOMEM;
 }
 
 void kt_exit(struct kunit *test)
