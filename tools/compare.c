@@ -12,7 +12,7 @@
 #include "kpy.h"
 
 struct arguments {
-	struct session session;
+	struct lab lab;
 	const char *expect;
 	const char *variant;
 };
@@ -48,7 +48,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &args->session;
+		state->child_inputs[0] = &args->lab;
 		return 0;
 	case 'e':
 		args->expect = arg;
@@ -179,7 +179,7 @@ static unsigned int compare(const struct state *e, const struct state *k, enum r
 	return differing;
 }
 
-static int run_checkpoint(struct session *s, const struct state *expected, bool last, bool *equal)
+static int run_checkpoint(struct lab *s, const struct state *expected, bool last, bool *equal)
 {
 	u64 ops = expected->value[S_AFTER_OPS];
 	unsigned int differing;
@@ -189,9 +189,9 @@ static int run_checkpoint(struct session *s, const struct state *expected, bool 
 	if (ops > s->ops_end)
 		return trouble("%s: a state after %llu ops was recorded, but the trace has %llu",
 			       s->trace, ops, s->ops_end);
-	err = session_run(s, ops);
+	err = lab_run(s, ops);
 	if (!err)
-		err = session_state(s, &kernel);
+		err = lab_state(s, &kernel);
 	if (err)
 		return err;
 
@@ -207,7 +207,7 @@ static int run_checkpoint(struct session *s, const struct state *expected, bool 
 	return 0;
 }
 
-static int run_all(struct session *s, const struct expected *rec)
+static int run_all(struct lab *s, const struct expected *rec)
 {
 	size_t differing = 0;
 	bool equal;
@@ -231,10 +231,10 @@ static int run_all(struct session *s, const struct expected *rec)
 
 int cmd_compare(int argc, char **argv)
 {
-	static const struct argp_child children[] = { { .argp = &session_argp }, { 0 } };
+	static const struct argp_child children[] = { { .argp = &lab_argp }, { 0 } };
 	static const struct argp argp = { options, parse, "TRACE", doc, children, NULL, NULL };
 	struct arguments args = { 0 };
-	struct session *s = &args.session;
+	struct lab *s = &args.lab;
 	struct expected rec = { 0 };
 	char *path;
 	int err;
@@ -244,10 +244,10 @@ int cmd_compare(int argc, char **argv)
 	err = load_recording(&rec, &args, path);
 	if (!err) {
 		s->geometry.recorded = json_member(rec.root, "geometry");
-		err = session_begin(s);
+		err = lab_begin(s);
 		if (!err)
 			err = run_all(s, &rec);
-		err = session_end(s, err);
+		err = lab_end(s, err);
 	}
 	json_object_put(rec.file);
 	free(rec.states);

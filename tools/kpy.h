@@ -161,8 +161,8 @@ int heap_trouble(const char *name, int err);			/* as debugfs_trouble() */
 int heap_vanished(const char *name, int err);
 int heap_read(const char *name, const char *file, char **text);
 
-/* session.c: one trace in kpylab, from loading it to leaving nothing behind */
-struct session {
+/* lab.c: one trace in kpylab, from loading it to leaving nothing behind */
+struct lab {
 	/* asked for */
 	const char *trace;
 	const char *heap;		/* an existing one; NULL: a heap of our own */
@@ -170,23 +170,23 @@ struct session {
 	bool kmalloc;			/* the kernel's allocator instead of a heap */
 	bool fill;
 	u64 until;			/* last op, ~0: the trace's */
-	/* known from session_begin() on */
+	/* known from lab_begin() on */
 	u64 ops_total;
 	u64 ops_end;
 	char *own_heap;
 	bool loaded;
-	/* moved by session_run() */
+	/* moved by lab_run() */
 	u64 ops_done;
 	u64 slice;
 	struct progress bar;
 };
 
-extern const struct argp session_argp;	/* a child parser, its input a struct session */
-int session_begin(struct session *s);
-int session_run(struct session *s, u64 ops);
-int session_state(const struct session *s, struct state *state);
-int session_status(char **text);
-const char *session_heap(const struct session *s);
-int session_end(struct session *s, int err);
+extern const struct argp lab_argp;	/* a child parser, its input a struct lab */
+int lab_begin(struct lab *lab);
+int lab_run(struct lab *lab, u64 ops);
+int lab_state(const struct lab *lab, struct state *state);
+int lab_status(char **text);
+const char *lab_heap(const struct lab *lab);
+int lab_end(struct lab *lab, int err);
 
 #endif

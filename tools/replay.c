@@ -12,7 +12,7 @@
 #include "kpy.h"
 
 struct arguments {
-	struct session session;
+	struct lab lab;
 	const char *checkpoints;
 	bool json;
 };
@@ -62,7 +62,7 @@ static void check_checkpoints(const char *list, const struct argp_state *state)
 	argp_error(state, "--checkpoints: cannot read '%s'", list);
 }
 
-static void set_backend(struct session *s, const char *name, const struct argp_state *state)
+static void set_backend(struct lab *s, const char *name, const struct argp_state *state)
 {
 	s->kmalloc = !strcmp(name, "kmalloc");
 	if (!s->kmalloc && strcmp(name, "kpymalloc"))
@@ -76,13 +76,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case ARGP_KEY_INIT:
-		state->child_inputs[0] = &args->session;
+		state->child_inputs[0] = &args->lab;
 		return 0;
 	case 'b':
-		set_backend(&args->session, arg, state);
+		set_backend(&args->lab, arg, state);
 		return 0;
 	case 'u':
-		if (!parse_u64(arg, &end, &args->session.until) || *end)
+		if (!parse_u64(arg, &end, &args->lab.until) || *end)
 			argp_error(state, "--until: '%s' is no number of ops", arg);
 		return 0;
 	case 'c':
@@ -96,22 +96,22 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	return ARGP_ERR_UNKNOWN;
 }
 
-static int keep_state(struct session *s, struct result *r)
+static int keep_state(struct lab *s, struct result *r)
 {
 	r->states = realloc(r->states, (r->nr + 1) * sizeof(*r->states));
 	if (!r->states)
 		return trouble("out of memory");
-	return session_state(s, &r->states[r->nr++]);
+	return lab_state(s, &r->states[r->nr++]);
 }
 
-static int checkpoint(struct session *s, struct result *r, u64 ops)
+static int checkpoint(struct lab *s, struct result *r, u64 ops)
 {
-	int err = session_run(s, ops);
+	int err = lab_run(s, ops);
 
 	return err ? err : keep_state(s, r);
 }
 
-static int run_list(struct session *s, struct result *r, const char *list)
+static int run_list(struct lab *s, struct result *r, const char *list)
 {
 	int err = 0;
 	char *end;
@@ -127,7 +127,7 @@ static int run_list(struct session *s, struct result *r, const char *list)
 }
 
 /* After ops*j/K for j = 1…K, in whole ops; the same op is not listed twice. */
-static int run_parts(struct session *s, struct result *r, u64 parts)
+static int run_parts(struct lab *s, struct result *r, u64 parts)
 {
 	int err = 0;
 
@@ -142,7 +142,7 @@ static int run_parts(struct session *s, struct result *r, u64 parts)
 	return err;
 }
 
-static int run_all(struct session *s, struct result *r, const char *checkpoints)
+static int run_all(struct lab *s, struct result *r, const char *checkpoints)
 {
 	int err = 0;
 
@@ -153,11 +153,11 @@ static int run_all(struct session *s, struct result *r, const char *checkpoints)
 	if (!err)
 		err = checkpoint(s, r, s->ops_end);
 	if (!err)
-		err = session_status(&r->status);
-	if (!err && session_heap(s))
-		err = heap_read(session_heap(s), "stats", &r->stats);
-	if (!err && session_heap(s))
-		err = heap_read(session_heap(s), "geometry", &r->geometry);
+		err = lab_status(&r->status);
+	if (!err && lab_heap(s))
+		err = heap_read(lab_heap(s), "stats", &r->stats);
+	if (!err && lab_heap(s))
+		err = heap_read(lab_heap(s), "geometry", &r->geometry);
 	return err;
 }
 
@@ -183,7 +183,7 @@ static void print_json(const struct arguments *args, const struct result *r)
 	struct json_object *obj = json_object_new_object();
 	struct json_object *checkpoints = json_object_new_array();
 
-	json_object_object_add(obj, "trace", json_object_new_string(args->session.trace));
+	json_object_object_add(obj, "trace", json_object_new_string(args->lab.trace));
 	add_text(obj, "backend", r->status);
 	if (r->geometry)
 		json_object_object_add(obj, "geometry", geometry_json(r->geometry));
@@ -234,7 +234,7 @@ static void print_text(const struct arguments *args, const struct result *r)
 
 	key_u64(r->status, "ops_done", &ops);
 	key_u64(r->status, "ns", &ns);
-	printf("%s: %s ops in %.3f s, %.2f Mops/s, %s\n", args->session.trace, commas(buf, ops),
+	printf("%s: %s ops in %.3f s, %.2f Mops/s, %s\n", args->lab.trace, commas(buf, ops),
 	       ns / 1e9, ns ? ops * 1e3 / ns : 0, backend ? backend : "");
 	for (size_t i = 0; i < r->nr; i++)
 		if (i + 1 == r->nr || memcmp(&r->states[i], &r->states[i + 1], sizeof(*r->states)))
@@ -247,10 +247,10 @@ static void print_text(const struct arguments *args, const struct result *r)
 
 int cmd_replay(int argc, char **argv)
 {
-	static const struct argp_child children[] = { { .argp = &session_argp }, { 0 } };
+	static const struct argp_child children[] = { { .argp = &lab_argp }, { 0 } };
 	static const struct argp argp = { options, parse, "TRACE", doc, children, NULL, NULL };
 	struct arguments args = { 0 };
-	struct session *s = &args.session;
+	struct lab *s = &args.lab;
 	struct json_object *recording = NULL;
 	struct result r = { 0 };
 	int err;
@@ -261,10 +261,10 @@ int cmd_replay(int argc, char **argv)
 		return err;
 	s->geometry.recorded = json_member(recording, "geometry");
 
-	err = session_begin(s);
+	err = lab_begin(s);
 	if (!err)
 		err = run_all(s, &r, args.checkpoints);
-	err = session_end(s, err);
+	err = lab_end(s, err);
 	if (!err)
 		(args.json ? print_json : print_text)(&args, &r);
 

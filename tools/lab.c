@@ -66,31 +66,31 @@ static int interrupted(void)
 }
 
 /* Why kpylab did not take what was written to @file: its own words if it left any. */
-static int refused(struct session *s, const char *file, int err)
+static int refused(struct lab *lab, const char *file, int err)
 {
 	char *reason = NULL;
 
-	progress_clear(&s->bar);
+	progress_clear(&lab->bar);
 	if (caught)
 		return interrupted();
 	if (!debugfs_read(LAB "error", &reason))
 		reason[strcspn(reason, "\n")] = '\0';
 	if (reason && *reason)
-		err = trouble("%s: kpylab: %s", s->trace, reason);
+		err = trouble("%s: kpylab: %s", lab->trace, reason);
 	else
 		err = debugfs_trouble(file, err);
 	free(reason);
 	return err;
 }
 
-static int control(struct session *s, const char *command)
+static int control(struct lab *lab, const char *command)
 {
 	int err = debugfs_write(LAB "control", command);
 
-	return err ? refused(s, LAB "control", err) : 0;
+	return err ? refused(lab, LAB "control", err) : 0;
 }
 
-static int stream(struct session *s, struct trace *trace, int fd)
+static int stream(struct lab *lab, struct trace *trace, int fd)
 {
 	const void *chunk;
 	u64 done = 0;
@@ -102,71 +102,71 @@ static int stream(struct session *s, struct trace *trace, int fd)
 		if (err || !len)
 			return err;
 		if (!done && len >= TRACE_HEADER)
-			progress_start(&s->bar, "load", "B", trace_size(chunk));
+			progress_start(&lab->bar, "load", "B", trace_size(chunk));
 		err = debugfs_put(fd, chunk, len);
 		if (err)
-			return refused(s, LAB "load", err);
+			return refused(lab, LAB "load", err);
 		err = interrupted();
 		if (err)
 			return err;
 		done += len;
-		progress_move(&s->bar, done);
+		progress_move(&lab->bar, done);
 	}
 }
 
-static int load(struct session *s, struct trace *trace)
+static int load(struct lab *lab, struct trace *trace)
 {
 	int fd = debugfs_open(LAB "load", O_WRONLY);
 	int err;
 
 	if (fd < 0)
-		return refused(s, LAB "load", fd);
-	s->loaded = true;
-	err = stream(s, trace, fd);
+		return refused(lab, LAB "load", fd);
+	lab->loaded = true;
+	err = stream(lab, trace, fd);
 	close(fd);
-	progress_clear(&s->bar);
+	progress_clear(&lab->bar);
 	return err;
 }
 
-static int make_heap(struct session *s)
+static int make_heap(struct lab *lab)
 {
 	char *text;
 	int err;
 
-	if (s->kmalloc)
+	if (lab->kmalloc)
 		return 0;
-	if (s->heap) {
-		err = heap_read(s->heap, "geometry", &text);
+	if (lab->heap) {
+		err = heap_read(lab->heap, "geometry", &text);
 		if (!err)
 			free(text);
 		return err;
 	}
 	text = format("replay-%d", getpid());
-	err = heap_create(text, &s->geometry);
+	err = heap_create(text, &lab->geometry);
 	if (err)
 		free(text);
 	else
-		s->own_heap = text;
+		lab->own_heap = text;
 	return err;
 }
 
 /* The heap that runs the trace, NULL for the kernel's allocator. */
-const char *session_heap(const struct session *s)
+const char *lab_heap(const struct lab *lab)
 {
-	return s->own_heap ? s->own_heap : s->heap;
+	return lab->own_heap ? lab->own_heap : lab->heap;
 }
 
-static int set_up(struct session *s)
+static int set_up(struct lab *lab)
 {
-	char *backend = s->kmalloc ? format("backend kmalloc") :
-				     format("backend kpymalloc:%s", session_heap(s));
-	int err = control(s, backend);
+	char *backend = lab->kmalloc ? format("backend kmalloc") :
+				     format("backend kpymalloc:%s", lab_heap(lab));
+	int err = control(lab, backend);
 
 	free(backend);
-	return err ? err : control(s, s->fill ? "fill on" : "fill off");
+	return err ? err : control(lab, lab->fill ? "fill on" : "fill off");
 }
 
-int session_status(char **text)
+int lab_status(char **text)
 {
 	int err = debugfs_read(LAB "status", text);
 
@@ -174,91 +174,91 @@ int session_status(char **text)
 }
 
 /* A trace that ended too early is found out by running it. */
-static int check_ready(struct session *s, const char *status)
+static int check_ready(struct lab *lab, const char *status)
 {
 	char *state = key_text(status, "state");
 	bool ready = state && !strcmp(state, "ready");
-	int err = ready ? 0 : control(s, "run");
+	int err = ready ? 0 : control(lab, "run");
 
 	if (!ready && !err)
-		err = trouble("%s: kpylab says '%s' instead of 'ready'", s->trace,
+		err = trouble("%s: kpylab says '%s' instead of 'ready'", lab->trace,
 			      state ? state : "");
 	free(state);
 	return err;
 }
 
-static int find_end(struct session *s)
+static int find_end(struct lab *lab)
 {
 	char *status;
-	int err = session_status(&status);
+	int err = lab_status(&status);
 
 	if (err)
 		return err;
-	err = check_ready(s, status);
-	if (!err && !key_u64(status, "ops_total", &s->ops_total))
+	err = check_ready(lab, status);
+	if (!err && !key_u64(status, "ops_total", &lab->ops_total))
 		err = trouble("kpylab's status has no ops_total");
 	free(status);
-	s->ops_end = s->until == ~0ULL ? s->ops_total : s->until;
-	if (!err && s->ops_end > s->ops_total)
-		err = trouble("%s: there is no op %llu, the trace has %llu", s->trace, s->ops_end,
-			      s->ops_total);
+	lab->ops_end = lab->until == ~0ULL ? lab->ops_total : lab->until;
+	if (!err && lab->ops_end > lab->ops_total)
+		err = trouble("%s: there is no op %llu, the trace has %llu", lab->trace, lab->ops_end,
+			      lab->ops_total);
 	return err;
 }
 
-int session_begin(struct session *s)
+int lab_begin(struct lab *lab)
 {
 	struct trace *trace;
-	int err = trace_open(s->trace, &trace);
+	int err = trace_open(lab->trace, &trace);
 
 	if (err)
 		return err;
 	catch_signals();
-	err = make_heap(s);
+	err = make_heap(lab);
 	if (!err)
-		err = load(s, trace);
+		err = load(lab, trace);
 	trace_close(trace);
 	if (!err)
-		err = set_up(s);
+		err = set_up(lab);
 	if (!err)
-		err = find_end(s);
+		err = find_end(lab);
 	if (err)
 		return err;
-	s->slice = SLICE_FIRST;
-	progress_start(&s->bar, "replay", "ops", s->ops_end);
+	lab->slice = SLICE_FIRST;
+	progress_start(&lab->bar, "replay", "ops", lab->ops_end);
 	return 0;
 }
 
-static int run_slice(struct session *s, u64 target)
+static int run_slice(struct lab *lab, u64 target)
 {
-	bool whole = target - s->ops_done >= s->slice;
+	bool whole = target - lab->ops_done >= lab->slice;
 	double start = now(), took;
 	char command[40];
 	int err;
 
 	if (whole)
-		target = s->ops_done + s->slice;
+		target = lab->ops_done + lab->slice;
 	snprintf(command, sizeof(command), "run %llu", target);
-	err = control(s, command);
+	err = control(lab, command);
 	if (err)
 		return err;
-	s->ops_done = target;
+	lab->ops_done = target;
 
 	took = now() - start;
 	if (whole && took < SLICE_SHORT)
-		s->slice *= 2;
-	else if (took > SLICE_LONG && s->slice > SLICE_LEAST)
-		s->slice /= 2;
-	progress_move(&s->bar, s->ops_done);
+		lab->slice *= 2;
+	else if (took > SLICE_LONG && lab->slice > SLICE_LEAST)
+		lab->slice /= 2;
+	progress_move(&lab->bar, lab->ops_done);
 	return interrupted();
 }
 
 /* Runs the trace until @ops ops are done in all. */
-int session_run(struct session *s, u64 ops)
+int lab_run(struct lab *lab, u64 ops)
 {
 	int err = 0;
 
-	while (!err && s->ops_done < ops)
-		err = run_slice(s, ops);
+	while (!err && lab->ops_done < ops)
+		err = run_slice(lab, ops);
 	return err;
 }
 
@@ -279,16 +279,16 @@ static int add_heap_state(const char *heap, struct state *state)
 	return 0;
 }
 
-int session_state(const struct session *s, struct state *state)
+int lab_state(const struct lab *lab, struct state *state)
 {
 	char *status;
 	int err = 0;
 
 	memset(state, 0, sizeof(*state));
-	if (!s->kmalloc)
-		err = add_heap_state(session_heap(s), state);
+	if (!lab->kmalloc)
+		err = add_heap_state(lab_heap(lab), state);
 	if (!err)
-		err = session_status(&status);
+		err = lab_status(&status);
 	if (err)
 		return err;
 	state_add_keys(state, status);
@@ -297,17 +297,17 @@ int session_state(const struct session *s, struct state *state)
 }
 
 /* Leaves nothing behind; gives @err, or what went wrong here if that was 0. */
-int session_end(struct session *s, int err)
+int lab_end(struct lab *lab, int err)
 {
 	int failed = 0;
 
-	progress_clear(&s->bar);
-	if (s->loaded)
+	progress_clear(&lab->bar);
+	if (lab->loaded)
 		debugfs_write(LAB "control", "drop");
-	if (s->own_heap)
-		failed = heap_destroy(s->own_heap);
-	free(s->own_heap);
-	s->own_heap = NULL;
+	if (lab->own_heap)
+		failed = heap_destroy(lab->own_heap);
+	free(lab->own_heap);
+	lab->own_heap = NULL;
 	release_signals();
 	if (!err)
 		err = interrupted();
@@ -323,32 +323,32 @@ static const struct argp_option options[] = {
 
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
-	struct session *s = state->input;
+	struct lab *lab = state->input;
 	bool geometry;
 
 	switch (key) {
 	case ARGP_KEY_INIT:
-		s->until = ~0ULL;
-		state->child_inputs[0] = &s->geometry;
+		lab->until = ~0ULL;
+		state->child_inputs[0] = &lab->geometry;
 		return 0;
 	case 'H':
-		s->heap = arg;
+		lab->heap = arg;
 		return 0;
 	case 'f':
-		s->fill = true;
+		lab->fill = true;
 		return 0;
 	case ARGP_KEY_ARG:
-		if (s->trace)
+		if (lab->trace)
 			return ARGP_ERR_UNKNOWN;
-		s->trace = arg;
+		lab->trace = arg;
 		return 0;
 	case ARGP_KEY_END:
-		geometry = s->geometry.preset || s->geometry.list;
-		if (!s->trace)
+		geometry = lab->geometry.preset || lab->geometry.list;
+		if (!lab->trace)
 			argp_error(state, "which trace?");
-		if (s->heap && geometry)
+		if (lab->heap && geometry)
 			argp_error(state, "--heap has its geometry already");
-		if (s->kmalloc && (s->heap || geometry))
+		if (lab->kmalloc && (lab->heap || geometry))
 			argp_error(state, "--backend kmalloc takes no heap and no geometry");
 		return 0;
 	}
@@ -356,4 +356,4 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 }
 
 static const struct argp_child children[] = { { .argp = &geometry_argp }, { 0 } };
-const struct argp session_argp = { .options = options, .parser = parse, .children = children };
+const struct argp lab_argp = { .options = options, .parser = parse, .children = children };
