@@ -18,7 +18,7 @@
 #define STEPS		8	/* operations an interrupt */
 #define SHOTS		50	/* interrupts, at least */
 #define RUN_MS		200	/* and time, at least */
-#define GIVE_UP_MS	20000
+#define GIVE_UP_MS	60000
 #define PERIOD		ns_to_ktime(300 * NSEC_PER_USEC)
 
 static const struct kpy_geometry geometry = { 64 << 10, 4 << 10, 16, 512, KPY_RELEASE_ALWAYS };

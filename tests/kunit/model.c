@@ -322,7 +322,6 @@ struct thing {
 };
 
 #define THINGS		1500
-#define PHASE		2500	/* operations of growing or shrinking */
 #define CHECK_EVERY	1000
 
 struct run {
@@ -332,6 +331,8 @@ struct run {
 	struct rnd_state rnd;
 	struct thing thing[THINGS];
 	u32 op;
+	u32 phase_end;
+	bool growing;
 };
 
 static u32 dice(struct run *run, u32 n)
@@ -503,19 +504,25 @@ static bool free_all(struct run *run)
 	return ok;
 }
 
-/* Grows, shrinks, grows, shrinks, lets everything go; and again. */
+/* Grows for a while, shrinks for a while; sometimes everything goes before it grows. */
+static bool next_phase(struct run *run)
+{
+	run->phase_end = run->op + 250 + dice(run, 2000);
+	run->growing = !run->growing;
+	return run->growing && dice(run, 2) ? free_all(run) : true;
+}
+
 static bool do_op(struct run *run)
 {
 	struct thing *t = &run->thing[dice(run, THINGS)];
-	bool growing = run->op / PHASE % 2 == 0;
 
-	if (run->op % (4 * PHASE) == 4 * PHASE - 1)
-		return free_all(run);
+	if (run->op == run->phase_end)
+		return next_phase(run);
 	if (!t->ptr)
-		return growing || !dice(run, 8) ? do_alloc(run, t) : true;
+		return run->growing || !dice(run, 8) ? do_alloc(run, t) : true;
 	if (!dice(run, 4))
 		return do_realloc(run, t);
-	return growing && dice(run, 4) ? true : do_free(run, t);
+	return run->growing && dice(run, 4) ? true : do_free(run, t);
 }
 
 static void compare_classes(struct kunit *test, const struct kpy_heap_stats *is,
