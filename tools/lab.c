@@ -200,8 +200,8 @@ static int find_end(struct lab *lab)
 	free(status);
 	lab->ops_end = lab->until == ~0ULL ? lab->ops_total : lab->until;
 	if (!err && lab->ops_end > lab->ops_total)
-		err = trouble("%s: there is no op %llu, the trace has %llu", lab->trace, lab->ops_end,
-			      lab->ops_total);
+		err = trouble("%s: there is no op %llu, the trace has %llu", lab->trace,
+			      lab->ops_end, lab->ops_total);
 	return err;
 }
 

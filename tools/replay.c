@@ -30,7 +30,8 @@ static const struct argp_option options[] = {
 	  0 },
 	{ "until", 'u', "N", 0, "Stop when N ops are done", 0 },
 	{ "checkpoints", 'c', "LIST", 0,
-	  "Keep the states after these ops (N,N,...), or after each K-th part of the trace (K)", 0 },
+	  "Keep the states after these ops (N,N,...) or after each K-th part of the trace (K)",
+	  0 },
 	{ "json", 'j', NULL, 0, "Print JSON", 0 },
 	{ 0 }
 };
