@@ -18,6 +18,7 @@
 #ifndef _KPYLAB_H
 #define _KPYLAB_H
 
+#include <linux/mm.h>
 #include <linux/mutex.h>
 #include <linux/sched.h>
 #include <linux/sched/signal.h>
@@ -32,7 +33,8 @@
 
 /*
  * Memory whose size a trace decides: a trace that is too big for the machine
- * shall be refused, with neither a warning nor the OOM killer.
+ * shall be refused, with neither a warning nor the OOM killer, whose victims
+ * would be innocent.
  */
 #define LAB_GFP		(GFP_KERNEL | __GFP_NOWARN | __GFP_RETRY_MAYFAIL)
 
@@ -258,6 +260,14 @@ static inline int lab_breathe(void)
 {
 	cond_resched();
 	return signal_pending(current) ? -EINTR : 0;
+}
+
+/* Can @bytes be had without taking the last of the machine's memory? */
+static inline bool lab_room_for(u64 bytes)
+{
+	long left = si_mem_available() - (long)(totalram_pages() / 16);
+
+	return left > 0 && left >= bytes >> PAGE_SHIFT;
 }
 
 /* report.c APIs: */

@@ -9,7 +9,6 @@
 #include <linux/kernel.h>
 #include <linux/ktime.h>
 #include <linux/lockdep.h>
-#include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -18,6 +17,19 @@
 static void publish(struct lab_replay *r)
 {
 	lab_report_publish(&r->now);
+}
+
+/* Between two ops: may the run go on? */
+static int look_around(struct lab_replay *r)
+{
+	u64 done = r->now.count.ops_done;
+
+	publish(r);
+	if (lab_breathe())
+		return lab_refuse(-EINTR, "interrupted before op %llu", done);
+	if (!lab_room_for(0))
+		return lab_refuse(-ENOMEM, "memory is low before op %llu", done);
+	return 0;
 }
 
 /* @epoch is the moment when the clock of all runs together would have started. */
@@ -29,10 +41,9 @@ static int run_ops(struct lab_replay *r, u64 until, u64 epoch)
 	while (n->ops_done < until) {
 		if (!(n->ops_done % LAB_BREATH)) {
 			n->ns = ktime_get_ns() - epoch;
-			publish(r);
-			if (lab_breathe())
-				return lab_refuse(-EINTR, "interrupted before op %llu",
-						  n->ops_done);
+			err = look_around(r);
+			if (err)
+				return err;
 		}
 		err = lab_engine_step(r);
 		if (err)
@@ -43,7 +54,7 @@ static int run_ops(struct lab_replay *r, u64 until, u64 epoch)
 
 static enum lab_state state_after(const struct lab_replay *r, int err)
 {
-	if (err && err != -EINTR)
+	if (err && err != -EINTR && err != -ENOMEM)
 		return LAB_FAILED;
 	return r->now.count.ops_done == r->trace.ops ? LAB_DONE : LAB_READY;
 }
@@ -79,9 +90,10 @@ static int check_run(const struct lab_replay *r, u64 until)
  * @until: ops in all; beyond the end of the trace means to the end
  *
  * Context: Process context under @r->lock, may sleep and take long.
- * Return: 0; -EINTR on a signal, go on with another run; -EUCLEAN if a block
- * was not what it should be, nothing but a rewind helps then; -ENODATA if
- * there is no complete trace; -EINVAL if more than @until ops are done.
+ * Return: 0; -EINTR on a signal, -ENOMEM before the machine's last memory is
+ * taken: go on with another run; -EUCLEAN if a block was not what it should be:
+ * nothing but a rewind helps; -ENODATA if there is no complete trace; -EINVAL if
+ * more than @until ops are done.
  */
 int lab_replay_run(struct lab_replay *r, u64 until)
 {
@@ -238,7 +250,8 @@ static int load_complete(struct lab_replay *r)
 	err = lab_trace_check(&r->trace);
 	if (err)
 		return err;
-	r->blocks = kvcalloc(r->trace.ids, sizeof(*r->blocks), LAB_GFP);
+	if (lab_room_for(r->trace.ids * sizeof(*r->blocks)))
+		r->blocks = kvcalloc(r->trace.ids, sizeof(*r->blocks), LAB_GFP);
 	if (!r->blocks)
 		return lab_refuse(-ENOMEM, "no memory for %llu blocks", r->trace.ids);
 	r->now.state = LAB_READY;

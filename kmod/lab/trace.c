@@ -13,7 +13,6 @@
 #include <linux/bitops.h>
 #include <linux/crc32.h>
 #include <linux/kernel.h>
-#include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 #include <linux/uaccess.h>
@@ -121,7 +120,8 @@ static u8 *stream_page(struct lab_trace *t, u64 pos)
 
 	if (page)
 		return page;
-	page = (void *)__get_free_page(LAB_GFP);
+	if (lab_room_for(PAGE_SIZE))
+		page = (void *)__get_free_page(LAB_GFP);
 	if (!page)
 		return NULL;
 	if (xa_err(xa_store(&t->pages, index, page, LAB_GFP))) {
