@@ -18,9 +18,9 @@ test_tree() {
 		"./create ./destroy ./presets ./version"
 	must $K/create 'h preset=cpython-3.10'
 	is "files of a heap" "$(cd $K/heaps && find . -type f | sort | xargs)" \
-		"./h/arenas ./h/counters ./h/geometry ./h/mode ./h/pools ./h/reset_peaks ./h/stats ./h/validate"
+		"./h/arenas ./h/counters ./h/geometry ./h/id ./h/mode ./h/pools ./h/reset_peaks ./h/stats ./h/validate"
 	is "readers are for root alone" \
-		"$(stat -c '%a %u:%g' $K/version $K/presets $K/heaps/h/[acgmpsv]* | sort -u)" "400 0:0"
+		"$(stat -c '%a %u:%g' $K/version $K/presets $K/heaps/h/[acgimpsv]* | sort -u)" "400 0:0"
 	is "writers are for root alone" \
 		"$(stat -c '%a %u:%g' $K/create $K/destroy $K/heaps/h/reset_peaks | sort -u)" "200 0:0"
 	must $K/destroy h
@@ -46,6 +46,7 @@ test_geometry() {
 	makes suffixes 'mode=classic arena=4M pool=64K align=8 max=8' "arena 4194304 pool 65536 align 8 max 8 release keep-last classes 1 pools_per_arena 64 pool_header 48"
 	makes many 'arena=4M pool=4K' "arena 4194304 pool 4096 align 16 max 512 release keep-last classes 32 pools_per_arena 1024 pool_header 48"
 	is "blanks between the words" "$(printf ' \t blanks\t\n preset=cpython-3.9 \n' | ./wr $K/create)" OK
+	is "each heap has its id" "$(cat $K/heaps/*/id | sort -nu | wc -l)" "$(ls $K/heaps | wc -l)"
 	is "modes" "$(cat $K/heaps/*/mode | sort -u)" classic
 	is "every name character" "$(put $K/create 'AZaz09._-...............0123456 preset=cpython-3.9')" OK
 	for heap in $(ls $K/heaps); do must $K/destroy " $heap
@@ -89,47 +90,75 @@ usable_arenas"
 	must $K/destroy h
 }
 
-# total TEXT: the number behind the first line that has TEXT
-total() { awk -F= -v text="$1" 'index($0, text) && /=/ { gsub(/[ ,]/, "", $2); print $2; exit }' $H/stats; }
+# look: reads the files of heap $H into variables: the keys of counters and geometry,
+# the lines of stats as bytes_in_allocated_blocks, and what the tables add up to.
+look() {
+	eval "$(sed 's/ /=/' $H/counters $H/geometry)"
+	eval "$(awk "$read_stats" $H/stats)"
+	eval "$(awk "$read_pools" per_arena=$pools_per_arena $H/pools)"
+	eval "$(awk "$read_arenas" per_arena=$pools_per_arena $H/arenas)"
+	valid=$(cat $H/validate)
+}
 
-# Sums of a table: the class lines of stats, the lines of pools and of arenas.
-class_sums() { awk '/^[ 0-9]+$/ { p += $3; u += $4; bytes += $4 * $2; avail += $5 * $2 } END { print p+0, u+0, bytes+0, avail+0 }' $H/stats; }
-pool_sums() { awk 'NR > 1 { n++ } $7 ~ /used|full/ { p++; u += $5; bytes += $5 * $4; avail += ($6 - $5) * $4 } END { print p+0, u+0, bytes+0, avail+0 }' $H/pools; }
+# classes: pools, blocks, their bytes, bytes of free blocks
+read_stats='
+	/^ +[0-9]/ { n += $3; used += $4; bytes += $4 * $2; free += $5 * $2 }
+	/=/ && NR > 1 {
+		key = value = $0
+		sub(/=.*/, "", key); sub(/.*=/, "", value)
+		gsub(/[^a-zA-Z]+/, "_", key); gsub(/[ ,]/, "", value)
+		sub(/^_/, "", key); sub(/_$/, "", key)
+		print key "=" value
+	}
+	END {
+		printf "class_pools=%d class_blocks=%d ", n, used
+		printf "classes=\"%d %d %d %d\"\n", n, used, bytes, free
+	}'
+
+# pools: the same; pools_all: lines; free_by_pools: slot:free pools
+read_pools='
+	/(used|full)$/ { n++; used += $5; bytes += $5 * $4; free += ($6 - $5) * $4 }
+	NR > 1 { nfree[$1] += /(empty|virgin)$/ }
+	END {
+		printf "pools_all=%d pools=\"%d %d %d %d\" ", NR - 1, n, used, bytes, free
+		for (slot = 0; seen < NR - 1; slot++)
+			if (slot in nfree) {
+				by = by slot ":" nfree[slot] " "
+				seen += per_arena
+			}
+		printf "free_by_pools=\"%s\"\n", by
+	}'
+
+# free_by_arenas: the same; usable: as listed; sorted: as it should be listed
+read_arenas='
+	/^usable_arenas/ { tail = 1; next }
+	tail { usable = usable $4 " " }
+	!tail && NR > 3 && NF { by = by $1 ":" $4 " "; count[$4]++ }
+	END {
+		for (k = 1; k <= per_arena; k++)
+			while (count[k]-- > 0)
+				sorted = sorted k " "
+		printf "free_by_arenas=\"%s\" usable=\"%s\" sorted=\"%s\"\n", by, usable, sorted
+	}'
 
 # Every number that two files show must be the same in both.
 check_sums() {
-	local current="$(total 'allocated current')" pools
-
-	is "$1: the six totals add up" "$(total Total)" $(($(total 'in allocated') + \
-		$(total 'in available') + $(total 'unused pools') + $(total 'pool headers') + \
-		$(total quantization) + $(total alignment)))
-	is "$1: the total is that of the arenas" "$(total Total)" "$(total bytes/arena)"
-	is "$1: bytes of the arenas" "$(total bytes/arena)" $((current * $(value arena $H/geometry)))
-	is "$1: arenas reclaimed" $(($(total 'allocated total') - $(total reclaimed))) "$current"
-	is "$1: classes against pools" "$(class_sums)" "$(pool_sums)"
-	set -- "$1" $(class_sums)
-	is "$1: bytes in blocks" "$(total 'in allocated') $(total 'in available')" "$4 $5"
-	is "$1: blocks against counters" "$3" \
-		$(($(value allocs $H/counters) - $(value frees $H/counters)))
-	is "$1: bytes held" "$(($(value held_bytes $H/counters) >= $(total Total) + $(value large_bytes $H/counters)))" 1
-
-	pools=$(value pools_per_arena $H/geometry)
-	is "$1: pools of every arena" "$(awk 'NR > 1' $H/pools | wc -l)" $((current * pools))
-	is "$1: unused pools" "$(grep -c 'empty\|virgin' $H/pools)" \
-		$((current * pools - $2))
-	check_arenas "$1"
-	is "$1: valid" "$(cat $H/validate)" ok
-}
-
-# SLOT NFREE
-arena_table() { awk '/usable_arenas/ { exit } NR > 3 && NF { print $1, $4 }' $H/arenas; }
-
-check_arenas() {
-	is "$1: arenas" "$(arena_table | wc -l)" "$(total 'allocated current')"
-	is "$1: free pools by arena" "$(arena_table)" \
-		"$(awk 'NR > 1 { free[$1] += $7 ~ /empty|virgin/ } END { for (a in free) print a, free[a] }' $H/pools | sort -n)"
-	is "$1: usable_arenas by rising nfree" "$(sed 1,/usable_arenas/d $H/arenas | awk '{ print $4 }')" \
-		"$(arena_table | awk '$2 { print $2 }' | sort -n)"
+	look
+	is "$1: the six totals add up" $Total $((bytes_in_allocated_blocks + bytes_in_available_blocks +
+		unused_pools_bytes + bytes_lost_to_pool_headers + bytes_lost_to_quantization +
+		bytes_lost_to_arena_alignment))
+	is "$1: the total is that of the arenas" $Total $arenas_bytes_arena
+	is "$1: bytes of the arenas" $arenas_bytes_arena $((arenas_allocated_current * arena))
+	is "$1: arenas reclaimed" $((arenas_allocated_total - arenas_reclaimed)) $arenas_allocated_current
+	is "$1: classes against pools" "$classes" "$pools"
+	is "$1: bytes in blocks" "$bytes_in_allocated_blocks $bytes_in_available_blocks" "${classes#* * }"
+	is "$1: blocks against counters" $class_blocks $((allocs - frees))
+	is "$1: bytes held" $((held_bytes >= Total + large_bytes)) 1
+	is "$1: pools of every arena" $pools_all $((arenas_allocated_current * pools_per_arena))
+	is "$1: unused pools" $((unused_pools_bytes / pool)) $((pools_all - class_pools))
+	is "$1: free pools by arena" "$free_by_arenas" "$free_by_pools"
+	is "$1: usable_arenas by rising nfree" "$usable" "$sorted"
+	is "$1: valid" "$valid" ok
 }
 
 # Wide enough for every state: full, used, emptied and virgin pools.
@@ -144,8 +173,7 @@ test_in_use() {
 		must $L/control "run $op"
 		check_sums "$name at op $op"
 	done
-	is "$name: live blocks" $(($(class_sums | awk '{ print $2 }') + $(value large_blocks $H/counters))) \
-		"$(value live_blocks $L/status)"
+	is "$name: live blocks" $((class_blocks + large_blocks)) "$(value live_blocks $L/status)"
 	test_reset_peaks $name
 	must $L/control "backend kmalloc"
 	must $K/destroy $name
@@ -154,22 +182,23 @@ test_in_use() {
 test_reset_peaks() {
 	must $L/control rewind
 	check_sums "$1 rewound"
-	is "$1: nothing in use" "$(class_sums)" "0 0 0 0"
-	is "$1: peaks are above" "$(($(total highwater) > $(total 'allocated current') &&
-		$(value large_bytes_peak $H/counters) > 0 &&
-		$(value held_bytes_peak $H/counters) > $(value held_bytes $H/counters)))" 1
+	is "$1: nothing in use" "$classes $large_blocks" "0 0 0 0 0"
+	is "$1: peaks are above" $((arenas_highwater_mark > arenas_allocated_current &&
+		large_bytes_peak > 0 && held_bytes_peak > held_bytes)) 1
 	is "$1: reset_peaks" "$(put $H/reset_peaks 1)" OK
-	is "$1: peaks are down" "$(total highwater) $(value large_bytes_peak $H/counters) $(value held_bytes_peak $H/counters)" \
-		"$(total 'allocated current') 0 $(value held_bytes $H/counters)"
+	look
+	is "$1: peaks are down" "$arenas_highwater_mark $large_bytes_peak $held_bytes_peak" \
+		"$arenas_allocated_current 0 $held_bytes"
 }
 
 test_release() {
+	H=$K/heaps/r
 	must $K/create 'r preset=cpython-3.8'
 	must $L/control "backend kpymalloc:r"
 	must $L/control run
 	must $L/control rewind
-	H=$K/heaps/r
-	is "release=always keeps no arena" "$(total 'allocated current') $(value held_bytes $H/counters)" "0 0"
+	look
+	is "release=always keeps no arena" "$arenas_allocated_current $held_bytes" "0 0"
 	must $L/control drop
 	must $K/destroy r
 }
@@ -179,7 +208,7 @@ test_lockdown() {
 	[ -w /sys/kernel/security/lockdown ] || return 0
 	must $K/create 'h preset=cpython-3.10'
 	echo integrity > /sys/kernel/security/lockdown
-	is "lockdown: readers" "$(cat $K/version $K/presets $K/heaps/h/[acgmpsv]* > /dev/null && echo OK)" OK
+	is "lockdown: readers" "$(cat $K/version $K/presets $K/heaps/h/[acgimpsv]* > /dev/null && echo OK)" OK
 	is "lockdown: create" "$(put $K/create 'x preset=cpython-3.10')" "open EPERM"
 }
 
@@ -190,7 +219,7 @@ test_constants
 test_geometry
 test_empty
 load churn.trace
-test_in_use k256p4 'arena=256K pool=4K'
+test_in_use k256p4 preset=cpython-3.9
 test_in_use m1p16 preset=cpython-3.10
 test_in_use k64p4 'arena=64K pool=4K align=8 release=always'
 test_in_use m1p64 'arena=1M pool=64K align=32'

@@ -116,7 +116,7 @@ test_read() {
 
 	settled() { [ "$(cat $K/heaps/h/validate)" = ok ]; }
 	least=1
-	for file in stats counters arenas pools geometry validate; do
+	for file in id stats counters arenas pools geometry validate; do
 		each "read $file" read_nth $K/heaps/h/$file
 	done
 }
