@@ -407,11 +407,18 @@ void _exit(int status)
 
 void _Exit(int status) __attribute__((alias("_exit")));
 
-/* A signal to the process itself may end it; after a KeyboardInterrupt CPython does just that. */
+static bool may_end_us(pid_t pid, int sig)
+{
+	struct sigaction action;
+
+	return (pid <= 0 || pid == getpid()) && !sigaction(sig, NULL, &action) &&
+	       action.sa_handler == SIG_DFL;
+}
+
+/* After a KeyboardInterrupt CPython ends by signalling itself. */
 int kill(pid_t pid, int sig)
 {
-	if (sig && (pid <= 0 || pid == getpid()) && active && spool->pid == getpid() &&
-	    lock_to_exit()) {
+	if (active && spool->pid == getpid() && may_end_us(pid, sig) && lock_to_exit()) {
 		keep_last_state();
 		unlock();
 	}
