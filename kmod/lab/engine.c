@@ -27,13 +27,21 @@ static const struct kpy_block_info outside = {
 	.block = U32_MAX,
 };
 
+/* FNV-1a of the four bytes, little endian; the zeroes on top in one multiplication. */
 static u64 fnv_u32(u64 hash, u32 value)
 {
+	static const u64 zeroes[] = {
+		FNV_PRIME * FNV_PRIME * FNV_PRIME * FNV_PRIME,
+		FNV_PRIME * FNV_PRIME * FNV_PRIME,
+		FNV_PRIME * FNV_PRIME,
+		FNV_PRIME,
+		1,
+	};
 	unsigned int i;
 
-	for (i = 0; i < sizeof(value); i++, value >>= 8)
+	for (i = 0; value; i++, value >>= 8)
 		hash = (hash ^ (value & 0xff)) * FNV_PRIME;
-	return hash;
+	return hash * zeroes[i];
 }
 
 static u64 fnv_place(u64 hash, u32 arena, u32 pool, u32 block)
@@ -99,18 +107,20 @@ static int corrupt(struct lab_replay *r, u64 id, size_t offset, u8 expected, con
 			  r->now.count.ops_done, id, when, offset, found[offset], expected);
 }
 
-/* The first @len bytes still hold the pattern, if the block was ever given one. */
-static int check_fill(struct lab_replay *r, u64 id, size_t len, const char *when)
+static int check_pattern(struct lab_replay *r, u64 id, size_t len, const char *when)
 {
-	const struct lab_block *b = &r->blocks[id];
-	size_t offset;
+	u64 seed = block_seed(r, id);
+	size_t offset = lab_fill_check(r->blocks[id].ptr, len, seed);
 
-	if (!b->gen)
-		return 0;
-	offset = lab_fill_check(b->ptr, len, block_seed(r, id));
 	if (offset == len)
 		return 0;
-	return corrupt(r, id, offset, lab_fill_byte(block_seed(r, id), offset), when);
+	return corrupt(r, id, offset, lab_fill_byte(seed, offset), when);
+}
+
+/* The first @len bytes still hold the pattern, if the block was ever given one. */
+static inline int check_fill(struct lab_replay *r, u64 id, size_t len, const char *when)
+{
+	return r->blocks[id].gen ? check_pattern(r, id, len, when) : 0;
 }
 
 static int check_zeroed(struct lab_replay *r, u64 id)
