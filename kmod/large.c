@@ -132,7 +132,7 @@ static struct kpy_large *table_find(const struct kpy_heap *heap, const void *ptr
  * kpy_large_alloc() - serve a request from the general allocator
  * @heap: the heap
  * @size: bytes, 0 is served as 1
- * @gfp: the caller's
+ * @gfp: the caller's; its zones are ignored
  * @fallback: a small request for which there was no arena
  * @caller: for the trace event
  *
@@ -150,6 +150,7 @@ void *kpy_large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, bool fallba
 
 	if (size > INT_MAX)
 		return NULL;
+	gfp &= ~GFP_ZONEMASK;
 	large = kmem_cache_alloc(large_cache, gfp & ~__GFP_ZERO);
 	if (!large)
 		return NULL;
