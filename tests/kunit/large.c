@@ -219,6 +219,26 @@ static void large_and_small_zeroing(struct kunit *test)
 	expect_nothing_left(test, heap);
 }
 
+/* Zones are ignored, whichever way a block is served; a complaint would end in the log. */
+static void large_and_small_ignore_zones(struct kunit *test)
+{
+	static const gfp_t zones[] = { __GFP_DMA, __GFP_DMA32, __GFP_HIGHMEM, __GFP_MOVABLE };
+	static const u32 sizes[] = { 0, 100, 5000, 8 << 20 };
+	struct kpy_heap *heap = kt_heap(test, &geometry);
+	void *ptr;
+	u32 i;
+
+	KUNIT_ASSERT_NOT_NULL(test, heap);
+	for (i = 0; i < ARRAY_SIZE(zones) * ARRAY_SIZE(sizes); i++) {
+		ptr = kpy_alloc(heap, sizes[i % 4], GFP_KERNEL | zones[i / 4]);
+		KUNIT_EXPECT_NOT_NULL(test, ptr);
+		ptr = kpy_realloc(heap, ptr, sizes[(i + 1) % 4], GFP_KERNEL | zones[i / 4]);
+		KUNIT_EXPECT_NOT_NULL(test, ptr);
+		kpy_free(heap, ptr);
+	}
+	expect_nothing_left(test, heap);
+}
+
 /* A heap may go with all that lives in it; what is lost then is a leak checker's to say. */
 static void large_destroyed_alive(struct kunit *test)
 {
@@ -241,6 +261,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(large_many),
 	KUNIT_CASE(large_calloc_overflow),
 	KUNIT_CASE(large_and_small_zeroing),
+	KUNIT_CASE(large_and_small_ignore_zones),
 	KUNIT_CASE(large_destroyed_alive),
 	{}
 };
