@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0
 # Sourced: Debian packages by way of the host's own apt sources, never installed.
 
+# a wider view of the archive, from setup
+if [ -e "$cache/apt/apt.conf" ]; then export APT_CONFIG=$cache/apt/apt.conf; fi
+
 # The version that apt would install, nothing when apt does not know the package.
 package_version() {
 	apt-cache --no-all-versions show "$1" 2>/dev/null | sed -n 's/^Version: //p'
