@@ -41,7 +41,7 @@ test_no_arena() {
 	must $L/control run
 	inject fail_page_alloc probability=0
 	is "no arena: no request failed" "$(counts alloc_failures) $(value alloc_failures $L/status)" "0 0"
-	is "no arena: no small block" "$(counts allocs held_bytes_peak | awk '{ print $1, $2 > 0 }')" "0 1"
+	is "no arena: no small block" "$(counts allocs held_bytes_peak | awk '{ print $1, ($2 > 0) }')" "0 1"
 	is "no arena: counted" "$(($(counts large_fallbacks) > 10000 && $(counts arena_failures) >= $(counts large_fallbacks)))" 1
 	is "no arena: the contents are right" "$(value state $L/status) $(value fill_errors $L/status)" "done 0"
 	is "no arena: valid" "$(cat $K/heaps/h/validate)" ok
@@ -67,7 +67,7 @@ test_failures() {
 	echo 1 > /sys/kernel/slab/kpy_large/failslab
 	inject failslab cache-filter=Y probability=30
 	must $L/control run
-	inject failslab cache-filter=N probability=0
+	inject failslab probability=0 cache-filter=N
 	is "failures: counted" "$(($(counts alloc_failures) > 100)) $(counts alloc_failures)" \
 		"1 $(value alloc_failures $L/status)"
 	is "failures: the contents are right" "$(value state $L/status) $(value fill_errors $L/status)" "done 0"
