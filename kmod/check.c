@@ -237,7 +237,7 @@ static bool check_pool(struct check *check, const struct kpy_arena *arena, u32 i
 
 	for (block = pool->freeblock; block; block = *(void *const *)block)
 		if (!block_in_pool(heap, pool, block) || ++nfree > capacity)
-			return fail(check, "I1: pool %u of arena %u: freeblock goes astray after %u",
+			return fail(check, "I1: pool %u of arena %u: freeblock astray after %u",
 				    index, arena->slot, nfree);
 	if (pool->count + nfree + virgin != capacity)
 		return fail(check, "I1: pool %u of arena %u: %u in use, %u free, %u virgin of %u",
