@@ -51,6 +51,30 @@ static void pool_lay_out(struct kpy_heap *heap, struct kpy_pool *pool, unsigned 
 	carve_block(heap, pool);
 }
 
+static void state_changed(struct kpy_heap *heap, struct kpy_pool *pool,
+			  enum kpy_pool_state from, enum kpy_pool_state to)
+{
+	trace_kpy_pool_state(heap->id, pool, pool->arenaindex, pool->szidx, from, to);
+}
+
+/*
+ * The rare turns of a pool's life are functions of their own, so that the
+ * common ones need no stack frame.
+ */
+static noinline struct kpy_pool *take_pool(struct kpy_heap *heap, unsigned int szidx)
+{
+	struct kpy_class *class = &heap->class[szidx];
+	struct kpy_pool *pool = kpy_arena_take_pool(heap);
+
+	if (!pool)
+		return NULL;
+	pool_lay_out(heap, pool, szidx);
+	list_add(&pool->node, &class->usedpools);
+	class->pools++;
+	state_changed(heap, pool, KPY_POOL_EMPTY, KPY_POOL_USED);
+	return pool;
+}
+
 /**
  * kpy_pool_first() - the pool that serves a class's next allocation
  * @heap: the heap
@@ -67,18 +91,18 @@ struct kpy_pool *kpy_pool_first(struct kpy_heap *heap, unsigned int szidx)
 
 	lockdep_assert_held(&heap->lock);
 	pool = list_first_entry_or_null(&class->usedpools, struct kpy_pool, node);
-	if (likely(pool))
-		return pool;
+	return likely(pool) ? pool : take_pool(heap, szidx);
+}
 
-	pool = kpy_arena_take_pool(heap);
-	if (!pool)
-		return NULL;
-	pool_lay_out(heap, pool, szidx);
-	list_add(&pool->node, &class->usedpools);
-	class->pools++;
-	trace_kpy_pool_state(heap->id, pool, pool->arenaindex, szidx,
-			     KPY_POOL_EMPTY, KPY_POOL_USED);
-	return pool;
+/* The last free block was handed out: carve one, or the pool is full. */
+static noinline void look_ahead(struct kpy_heap *heap, struct kpy_pool *pool)
+{
+	if (pool->nextoffset <= pool->maxnextoffset) {
+		carve_block(heap, pool);
+		return;
+	}
+	list_del_init(&pool->node);
+	state_changed(heap, pool, KPY_POOL_USED, KPY_POOL_FULL);
 }
 
 /**
@@ -99,17 +123,23 @@ void *kpy_pool_alloc(struct kpy_heap *heap, struct kpy_pool *pool)
 		((unsigned long *)block)[1] = 0;
 	pool->count++;
 	heap->class[pool->szidx].in_use++;
-	if (likely(pool->freeblock))
-		return block;
-
-	if (pool->nextoffset <= pool->maxnextoffset) {
-		carve_block(heap, pool);
-		return block;
-	}
-	list_del_init(&pool->node);
-	trace_kpy_pool_state(heap->id, pool, pool->arenaindex, pool->szidx,
-			     KPY_POOL_USED, KPY_POOL_FULL);
+	if (unlikely(!pool->freeblock))
+		look_ahead(heap, pool);
 	return block;
+}
+
+static noinline void no_longer_full(struct kpy_heap *heap, struct kpy_pool *pool)
+{
+	list_add(&pool->node, &heap->class[pool->szidx].usedpools);
+	state_changed(heap, pool, KPY_POOL_FULL, KPY_POOL_USED);
+}
+
+static noinline unsigned long became_empty(struct kpy_heap *heap, struct kpy_pool *pool)
+{
+	list_del(&pool->node);
+	heap->class[pool->szidx].pools--;
+	state_changed(heap, pool, KPY_POOL_USED, KPY_POOL_EMPTY);
+	return kpy_arena_put_pool(heap, pool);
 }
 
 /**
@@ -123,27 +153,17 @@ void *kpy_pool_alloc(struct kpy_heap *heap, struct kpy_pool *pool)
  */
 unsigned long kpy_pool_free(struct kpy_heap *heap, struct kpy_pool *pool, void *ptr)
 {
-	struct kpy_class *class = &heap->class[pool->szidx];
 	bool was_full = !pool->freeblock;
 
 	lockdep_assert_held(&heap->lock);
 	push_block(heap, pool, ptr);
-	pool->count--;
-	class->in_use--;
-	if (was_full) {
-		list_add(&pool->node, &class->usedpools);
-		trace_kpy_pool_state(heap->id, pool, pool->arenaindex, pool->szidx,
-				     KPY_POOL_FULL, KPY_POOL_USED);
-		return 0;
-	}
-	if (likely(pool->count))
-		return 0;
-
-	list_del(&pool->node);
-	class->pools--;
-	trace_kpy_pool_state(heap->id, pool, pool->arenaindex, pool->szidx,
-			     KPY_POOL_USED, KPY_POOL_EMPTY);
-	return kpy_arena_put_pool(heap, pool);
+	heap->class[pool->szidx].in_use--;
+	/* Never both: a pool has at least two blocks. */
+	if (unlikely(!--pool->count))
+		return became_empty(heap, pool);
+	if (unlikely(was_full))
+		no_longer_full(heap, pool);
+	return 0;
 }
 
 static bool block_is_free(const struct kpy_heap *heap, const struct kpy_pool *pool,
