@@ -127,7 +127,7 @@ test_order() {
 	must $K/create 'order arena=64K pool=4K'
 	echo 1 > $T/events/kpymalloc/enable
 	must $L/control "backend kpymalloc:order"
-	must $L/control "run 12000"
+	must $L/control "run 6000"
 	must $L/control rewind
 	must $L/control "backend kmalloc"
 	echo 0 > $T/events/kpymalloc/enable

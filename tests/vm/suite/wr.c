@@ -20,7 +20,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#define DATA_MAX (1 << 20)
+#define DATA_MAX 0x100000
 
 static const char usage[] =
 	"usage: wr [OPTION]... FILE < DATA\n"
@@ -32,7 +32,7 @@ static const char usage[] =
 	"  -u UID    as that user, who opens the file\n"
 	"  -w UID    as that user, who is handed the open file\n"
 	"  -c        without CAP_SYS_ADMIN, which is missed from the open on\n"
-	"  -n N      fails the N-th of the call's allocations; says \"passed\" if there are fewer\n";
+	"  -n N      fails the call's N-th allocation; says \"passed\" if there are fewer\n";
 
 struct call {
 	const char *file;
@@ -55,8 +55,14 @@ static long number(const char *text)
 	errno = 0;
 	n = strtol(text, &end, 0);
 	if (errno || *end || n < 0)
-		errx(2, "not a number: %s", text);
+		errx(2, "%s is no number", text);
 	return n;
+}
+
+static void __attribute__((noreturn)) die_usage(void)
+{
+	fputs(usage, stderr);
+	exit(2);
 }
 
 static struct call parse(int argc, char **argv)
@@ -66,22 +72,39 @@ static struct call parse(int argc, char **argv)
 
 	while ((opt = getopt(argc, argv, "rbcl:o:d:u:w:n:")) != -1) {
 		switch (opt) {
-		case 'r': c.read = true; break;
-		case 'b': c.bad = true; break;
-		case 'c': c.no_cap = true; break;
-		case 'l': c.len = number(optarg); break;
-		case 'o': c.offset = number(optarg); break;
-		case 'd': c.fd = number(optarg); break;
-		case 'u': c.opener = number(optarg); break;
-		case 'w': c.writer = number(optarg); break;
-		case 'n': c.fail_nth = number(optarg); break;
-		default: fputs(usage, stderr); exit(2);
+		case 'r':
+			c.read = true;
+			break;
+		case 'b':
+			c.bad = true;
+			break;
+		case 'c':
+			c.no_cap = true;
+			break;
+		case 'l':
+			c.len = number(optarg);
+			break;
+		case 'o':
+			c.offset = number(optarg);
+			break;
+		case 'd':
+			c.fd = number(optarg);
+			break;
+		case 'u':
+			c.opener = number(optarg);
+			break;
+		case 'w':
+			c.writer = number(optarg);
+			break;
+		case 'n':
+			c.fail_nth = number(optarg);
+			break;
+		default:
+			die_usage();
 		}
 	}
-	if (optind + (c.fd < 0) != argc) {
-		fputs(usage, stderr);
-		exit(2);
-	}
+	if (argc - optind != (c.fd >= 0 ? 0 : 1))
+		die_usage();
 	c.file = argv[optind];
 	return c;
 }
