@@ -32,6 +32,6 @@ install: all			## the modules for KDIR (the running kernel), the tools into PREF
 clean:				## removes build/
 	rm -rf build
 help:				## this list
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | column -ts '|'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: all modules tools setup demo vm check install clean help
