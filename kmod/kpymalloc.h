@@ -15,6 +15,7 @@
 #define _KPYMALLOC_H
 
 #include <linux/gfp.h>
+#include <linux/stddef.h>
 #include <linux/types.h>
 
 #define KPY_NAME_MAX		31	/* characters in a heap's name */
@@ -100,7 +101,7 @@ struct kpy_class_stats {
  * @pool_header: bytes of a pool before its first block
  * @class: per size class
  * @arenas_total: arenas ever allocated
- * @arenas_reclaimed: arenas ever given back
+ * @arenas_reclaimed: arenas ever given back, @arenas_total - @arenas_current
  * @arenas_highwater: most arenas at one time since creation or the last reset
  * @arenas_current: arenas now
  * @unused_pools: emptied pools and pools never carved, over all arenas
@@ -126,16 +127,14 @@ struct kpy_class_stats {
  * @arena_failures: arenas that could not be had
  * @alloc_failures: requests that ended in NULL
  * @bad_pointers: pointers refused by free, realloc and usable_size
+ * @c: the counters from @arenas_total to @bad_pointers by one name
  */
 struct kpy_heap_stats {
 	struct kpy_geometry geometry;
 	u32 nr_classes;
 	u32 pool_header;
 	struct kpy_class_stats class[KPY_MAX_CLASSES];
-	u64 arenas_total;
 	u64 arenas_reclaimed;
-	u64 arenas_highwater;
-	u64 arenas_current;
 	u64 unused_pools;
 	u64 bytes_allocated;
 	u64 bytes_available;
@@ -144,21 +143,27 @@ struct kpy_heap_stats {
 	u64 bytes_quantization;
 	u64 bytes_alignment;
 	u64 bytes_total;
-	u64 allocs;
-	u64 frees;
-	u64 reallocs;
-	u64 reallocs_in_place;
-	u64 large_allocs;
-	u64 large_frees;
-	u64 large_fallbacks;
-	u64 large_blocks;
-	u64 large_bytes;
-	u64 large_bytes_peak;
-	u64 held_bytes;
-	u64 held_bytes_peak;
-	u64 arena_failures;
-	u64 alloc_failures;
-	u64 bad_pointers;
+
+	struct_group_tagged(kpy_counters, c,
+		u64 arenas_total;
+		u64 arenas_current;
+		u64 arenas_highwater;
+		u64 allocs;
+		u64 frees;
+		u64 reallocs;
+		u64 reallocs_in_place;
+		u64 large_allocs;
+		u64 large_frees;
+		u64 large_fallbacks;
+		u64 large_blocks;
+		u64 large_bytes;
+		u64 large_bytes_peak;
+		u64 held_bytes;
+		u64 held_bytes_peak;
+		u64 arena_failures;
+		u64 alloc_failures;
+		u64 bad_pointers;
+	);
 };
 
 /**

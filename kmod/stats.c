@@ -58,31 +58,9 @@ static void stats_of_class(const struct kpy_heap *heap, u32 szidx, struct kpy_he
 	s->bytes_quantization += out->pools * rest;
 }
 
-static void stats_of_counters(const struct kpy_counters *c, struct kpy_heap_stats *s)
-{
-	s->arenas_total = c->arenas_total;
-	s->arenas_reclaimed = c->arenas_total - c->arenas_current;
-	s->arenas_highwater = c->arenas_highwater;
-	s->arenas_current = c->arenas_current;
-	s->allocs = c->allocs;
-	s->frees = c->frees;
-	s->reallocs = c->reallocs;
-	s->reallocs_in_place = c->reallocs_in_place;
-	s->large_allocs = c->large_allocs;
-	s->large_frees = c->large_frees;
-	s->large_fallbacks = c->large_fallbacks;
-	s->large_blocks = c->large_blocks;
-	s->large_bytes = c->large_bytes;
-	s->large_bytes_peak = c->large_bytes_peak;
-	s->held_bytes = c->held_bytes;
-	s->held_bytes_peak = c->held_bytes_peak;
-	s->arena_failures = c->arena_failures;
-	s->alloc_failures = c->alloc_failures;
-	s->bad_pointers = c->bad_pointers;
-}
-
 static void stats_sum(struct kpy_heap_stats *s)
 {
+	s->arenas_reclaimed = s->arenas_total - s->arenas_current;
 	s->bytes_unused_pools = s->unused_pools * s->geometry.pool_size;
 	s->bytes_total = s->bytes_allocated + s->bytes_available + s->bytes_unused_pools +
 			 s->bytes_pool_headers + s->bytes_quantization + s->bytes_alignment;
@@ -108,7 +86,7 @@ void kpy_heap_stats(struct kpy_heap *heap, struct kpy_heap_stats *stats)
 	stats->pool_header = heap->pool_header;
 
 	raw_spin_lock_irqsave(&heap->lock, flags);
-	stats_of_counters(&heap->c, stats);
+	stats->c = heap->c;
 	stats->unused_pools = heap->c.arenas_current * heap->pools_per_arena;
 	for (i = 0; i < heap->nr_classes; i++)
 		stats_of_class(heap, i, stats);

@@ -188,33 +188,6 @@ struct kpy_class {
 };
 
 /**
- * struct kpy_counters - what happened so far; under heap->lock
- *
- * The names are those of struct kpy_heap_stats.  An event of trace.h fires at
- * the line that counts, so that totals of tracers and these agree.
- */
-struct kpy_counters {
-	u64 arenas_total;
-	u64 arenas_current;
-	u64 arenas_highwater;
-	u64 allocs;
-	u64 frees;
-	u64 reallocs;
-	u64 reallocs_in_place;
-	u64 large_allocs;
-	u64 large_frees;
-	u64 large_fallbacks;
-	u64 large_blocks;
-	u64 large_bytes;
-	u64 large_bytes_peak;
-	u64 held_bytes;
-	u64 held_bytes_peak;
-	u64 arena_failures;
-	u64 alloc_failures;
-	u64 bad_pointers;
-};
-
-/**
  * struct kpy_heap - arenas, pools and blocks of one geometry
  * @geo: sizes; constant
  * @arena_shift: log2 of the arena size; constant
@@ -237,7 +210,8 @@ struct kpy_counters {
  * @map: address -> slot
  * @large: live blocks of the general allocator
  * @class: the size classes
- * @c: counters
+ * @c: counters; an event of trace.h fires at the line that counts, so that
+ *     totals of tracers and these agree
  * @reported: a bad pointer was reported; the next ones are only counted
  * @registry: in the list of all heaps; under registry_lock
  * @users: kpy_heap_get() minus kpy_heap_put(), 1 for its creator; under registry_lock
