@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # events.sh: the trace events of system kpymalloc against the module's counters.
-# needs: build/tests/wr build/tests/churn.trace
+# needs: build/tests/wr build/tests/short.trace
 # kernels: 6.12 6.1 debug
 #
 # Each event gets a trace instance of its own: the statistics of its buffers then
@@ -127,7 +127,7 @@ test_order() {
 	must $K/create 'order arena=64K pool=4K'
 	echo 1 > $T/events/kpymalloc/enable
 	must $L/control "backend kpymalloc:order"
-	must $L/control "run 6000"
+	must $L/control run
 	must $L/control rewind
 	must $L/control "backend kmalloc"
 	echo 0 > $T/events/kpymalloc/enable
@@ -146,7 +146,7 @@ test_unload() {
 
 insmod kpymalloc.ko
 insmod kpylab.ko
-load churn.trace
+load short.trace
 test_there
 for event in $EVENTS; do
 	mkdir $T/instances/$event
