@@ -2,6 +2,7 @@
 # debugfs.sh: every file of /sys/kernel/debug/kpymalloc, its mode and what it shows.
 # needs: build/tests/wr build/tests/churn.trace
 # kernels: 6.12 6.1 debug
+# leaves: lockdown
 . ./lib.sh
 
 # geometry NAME: the file on one line

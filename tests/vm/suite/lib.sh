@@ -43,4 +43,4 @@ value() { awk -v key="$1" '$1 == key { print $2 }' "$2"; }
 load() { cat "$1" > "$L/load" || { not_ok "load $1" "$(cat "$L/error")"; finish; }; }
 
 # What the kernel logged since the last time, without the time stamps.
-logged() { dmesg -c | sed 's/^\[[^]]*\] //; /^hrtimer: interrupt took/d'; }
+logged() { dmesg -c | sed 's/^\[[^]]*\] //; /^hrtimer: interrupt took/d; /^clocksource: /d; /^tsc: /d'; }

@@ -241,4 +241,5 @@ test_readers
 lab rewind
 test_any destroy h
 test_destroy
+is "unload" "$(rmmod kpylab kpymalloc 2>&1)" ""
 finish

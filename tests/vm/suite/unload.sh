@@ -88,7 +88,10 @@ rounds $((WARM + 1)) $ROUNDS
 missing=$((free - $(settle after)))
 echo "# $missing pages fewer are free"
 ok "$ROUNDS rounds"
-holds "no page is missing" [ $missing -lt $(((ROUNDS - WARM) / 2)) ]
-is "no slab cache has grown" "$(grown $((ROUNDS - WARM)))" ""
+# KASAN puts what was freed into quarantine; there kmemleak looks, when the guest ends
+if [ -z "$slow" ]; then
+	holds "no page is missing" [ $missing -lt $(((ROUNDS - WARM) / 2)) ]
+	is "no slab cache has grown" "$(grown $((ROUNDS - WARM)))" ""
+fi
 test_gone
 finish
