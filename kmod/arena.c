@@ -222,6 +222,13 @@ static struct kpy_arena *usable_prev(struct kpy_heap *heap, struct kpy_arena *ar
 	       list_prev_entry(arena, node);
 }
 
+static u32 usable_prev_slot(struct kpy_heap *heap, struct kpy_arena *arena)
+{
+	struct kpy_arena *prev = usable_prev(heap, arena);
+
+	return prev ? prev->slot : KPY_NO_SLOT;
+}
+
 /**
  * kpy_arena_take_pool() - take a pool from the fullest usable arena
  * @heap: the heap
@@ -251,7 +258,7 @@ struct kpy_pool *kpy_arena_take_pool(struct kpy_heap *heap)
 		heap->nfp2lasta[nf - 1] = arena;
 	else
 		list_del_init(&arena->node);
-	trace_kpy_arena_move(heap->id, arena->slot, nf, nf - 1);
+	trace_kpy_arena_move(heap->id, arena->slot, nf, nf - 1, KPY_NO_SLOT);
 
 	pool = arena->freepools;
 	if (pool) {
@@ -310,12 +317,13 @@ unsigned long kpy_arena_put_pool(struct kpy_heap *heap, struct kpy_pool *pool)
 		heap->nfp2lasta[nf] = prev && prev->nfreepools == nf ? prev : NULL;
 	}
 	arena->nfreepools = ++nf;
-	trace_kpy_arena_move(heap->id, arena->slot, nf - 1, nf);
-
 	if (nf == heap->pools_per_arena &&
 	    (heap->geo.release == KPY_RELEASE_ALWAYS ||
-	     !list_is_last(&arena->node, &heap->usable_arenas)))
+	     !list_is_last(&arena->node, &heap->usable_arenas))) {
+		trace_kpy_arena_move(heap->id, arena->slot, nf - 1, nf,
+				     usable_prev_slot(heap, arena));
 		return arena_release(heap, arena);
+	}
 
 	if (!heap->nfp2lasta[nf])
 		heap->nfp2lasta[nf] = arena;
@@ -323,6 +331,7 @@ unsigned long kpy_arena_put_pool(struct kpy_heap *heap, struct kpy_pool *pool)
 		list_add(&arena->node, &heap->usable_arenas);
 	else if (last != arena)
 		list_move(&arena->node, &last->node);
+	trace_kpy_arena_move(heap->id, arena->slot, nf - 1, nf, usable_prev_slot(heap, arena));
 	return 0;
 }
 

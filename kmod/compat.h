@@ -1,11 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What differs between the kernels we build for.  Force-included by Kbuild;
- * the only place that looks at LINUX_VERSION_CODE.
+ * What differs between the kernels we build for, force-included by Kbuild.  The
+ * only place that would look at LINUX_VERSION_CODE; so far names tell enough.
  */
 #ifndef _KPY_COMPAT_H
 #define _KPY_COMPAT_H
 
-#include <linux/version.h>
+#include <linux/btf.h>
+#include <linux/btf_ids.h>
+
+#ifndef __bpf_kfunc		/* before 6.3 */
+#define __bpf_kfunc		noinline
+#endif
+
+#ifndef BTF_KFUNCS_START	/* before 6.9 */
+#define BTF_KFUNCS_START	BTF_SET8_START
+#define BTF_KFUNCS_END		BTF_SET8_END
+#endif
 
 #endif

@@ -133,13 +133,13 @@ static bool block_size(struct kpy_heap *heap, void *ptr, size_t *size, bool *sma
 	return pool;
 }
 
-static void count_realloc(struct kpy_heap *heap, void *old, void *ptr, size_t size,
-			  unsigned long caller)
+static void count_realloc(struct kpy_heap *heap, void *old, void *ptr, size_t old_size,
+			  size_t size, bool small, unsigned long caller)
 {
 	lockdep_assert_held(&heap->lock);
 	heap->c.reallocs++;
 	heap->c.reallocs_in_place += old == ptr;
-	trace_kpy_realloc(heap->id, old, ptr, size, caller);
+	trace_kpy_realloc(heap->id, old, ptr, old_size, size, small, caller);
 }
 
 /* CPython's rule for small blocks; a large one stays large whatever @size. */
@@ -165,7 +165,7 @@ static void *realloc_move(struct kpy_heap *heap, void *old, bool small, size_t o
 	heap_free(heap, old, caller);
 
 	raw_spin_lock_irqsave(&heap->lock, flags);
-	count_realloc(heap, old, ptr, size, caller);
+	count_realloc(heap, old, ptr, old_size, size, small, caller);
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
 	return ptr;
 }
@@ -262,7 +262,7 @@ void *kpy_realloc(struct kpy_heap *heap, void *ptr, size_t size, gfp_t gfp)
 	if (likely(known))
 		stays = realloc_stays(heap, ptr, small, old, size);
 	if (stays)
-		count_realloc(heap, ptr, ptr, size, _RET_IP_);
+		count_realloc(heap, ptr, ptr, old, size, small, _RET_IP_);
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
 
 	if (stays)
@@ -319,49 +319,6 @@ size_t kpy_usable_size(struct kpy_heap *heap, void *ptr)
 	return size;
 }
 EXPORT_SYMBOL_GPL(kpy_usable_size);
-
-/**
- * kpy_block_info() - where an address lies in a heap
- * @heap: the heap
- * @ptr: any address, also a foreign one or inside a block
- * @info: filled in
- *
- * Says nothing about whether the block is in use.
- *
- * Context: Any but NMI.  Takes heap->lock.
- * Return: 0, or -ENOENT if it is in no block of a pool in use.
- */
-int kpy_block_info(struct kpy_heap *heap, void *ptr, struct kpy_block_info *info)
-{
-	struct kpy_arena *arena = kpy_arena_find(heap, ptr);
-	unsigned long offset, flags;
-	struct kpy_pool *pool;
-	int err = -ENOENT;
-	u32 in_pool;
-
-	if (!arena)
-		return -ENOENT;
-	raw_spin_lock_irqsave(&heap->lock, flags);
-	offset = (unsigned long)ptr - arena->address;
-	if (!arena->address || offset >= heap->geo.arena_size ||
-	    offset >> heap->pool_shift >= arena->ncarved)
-		goto unlock;
-	info->pool = offset >> heap->pool_shift;
-	pool = kpy_arena_pool(heap, arena, info->pool);
-	in_pool = offset & (heap->geo.pool_size - 1);
-	if (!pool->count || in_pool < heap->pool_header || in_pool >= pool->nextoffset)
-		goto unlock;
-	info->arena = arena->slot;
-	info->arena_serial = arena->serial;
-	info->szidx = pool->szidx;
-	info->size = kpy_class_size(heap, pool->szidx);
-	info->block = (in_pool - heap->pool_header) / info->size;
-	err = 0;
-unlock:
-	raw_spin_unlock_irqrestore(&heap->lock, flags);
-	return err;
-}
-EXPORT_SYMBOL_GPL(kpy_block_info);
 
 /* Say what was never freed, in all and by class. */
 static void report_live(const struct kpy_heap *heap)

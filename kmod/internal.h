@@ -33,6 +33,8 @@ u32 kpy_arena_map_count(const struct kpy_heap *heap);
 struct kpy_pool *kpy_pool_first(struct kpy_heap *heap, unsigned int szidx);
 void *kpy_pool_alloc(struct kpy_heap *heap, struct kpy_pool *pool);
 unsigned long kpy_pool_free(struct kpy_heap *heap, struct kpy_pool *pool, void *ptr);
+bool kpy_pool_block_is_free(const struct kpy_heap *heap, const struct kpy_pool *pool,
+			    const void *ptr);
 struct kpy_pool *kpy_pool_of_block(const struct kpy_heap *heap, const struct kpy_arena *arena,
 				   const void *ptr, const char **why);
 
@@ -78,7 +80,12 @@ struct kpy_pool_snapshot {
 struct kpy_arenas_snapshot *kpy_snapshot_arenas(struct kpy_heap *heap);
 u32 kpy_snapshot_pools(struct kpy_heap *heap, u32 slot, struct kpy_pool_snapshot *to);
 
+/* block.c APIs: */
+int kpy_block_info(u64 address, struct kpy_block_info *info);
+void kpy_kfuncs_init(void);
+
 /* registry.c APIs: */
+struct kpy_heap *kpy_registry_owner(const void *ptr, struct kpy_arena **arena);
 int kpy_heap_create_unowned(const struct kpy_heap_params *params);
 int kpy_heap_destroy_name(const char *name);
 void kpy_registry_exit(void);

@@ -167,21 +167,27 @@ struct kpy_heap_stats {
 };
 
 /**
- * struct kpy_block_info - where a pointer lies in its heap
- * @arena: slot in the arena vector
+ * struct kpy_block_info - where an address lies in its heap
+ * @start: first byte of the block
  * @arena_serial: creation number of the arena, from 0
+ * @heap: id of the heap, as in trace events
+ * @arena: slot in the arena vector
  * @pool: index of the pool in its arena
  * @block: index of the block in its pool
  * @szidx: size class
  * @size: bytes of a block of that class
+ * @in_use: 1 if the block is handed out
  */
 struct kpy_block_info {
+	u64 start;
+	u64 arena_serial;
+	u32 heap;
 	u32 arena;
 	u32 pool;
 	u32 block;
 	u32 szidx;
 	u32 size;
-	u64 arena_serial;
+	u32 in_use;
 };
 
 const struct kpy_geometry *kpy_preset(const char *name);
@@ -198,7 +204,7 @@ void *kpy_calloc(struct kpy_heap *heap, size_t n, size_t size, gfp_t gfp);
 void *kpy_realloc(struct kpy_heap *heap, void *ptr, size_t size, gfp_t gfp);
 void kpy_free(struct kpy_heap *heap, void *ptr);
 size_t kpy_usable_size(struct kpy_heap *heap, void *ptr);
-int kpy_block_info(struct kpy_heap *heap, void *ptr, struct kpy_block_info *info);
+int kpy_block_find(struct kpy_heap *heap, void *ptr, struct kpy_block_info *info);
 
 void kpy_heap_stats(struct kpy_heap *heap, struct kpy_heap_stats *stats);
 void kpy_heap_reset_peaks(struct kpy_heap *heap);

@@ -11,6 +11,7 @@ static int __init kpymalloc_init(void)
 	err = kpy_large_module_init();
 	if (err)
 		return err;
+	kpy_kfuncs_init();
 	kpy_debugfs_init();
 	return 0;
 }

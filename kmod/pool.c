@@ -166,8 +166,18 @@ unsigned long kpy_pool_free(struct kpy_heap *heap, struct kpy_pool *pool, void *
 	return 0;
 }
 
-static bool block_is_free(const struct kpy_heap *heap, const struct kpy_pool *pool,
-			  const void *ptr)
+/**
+ * kpy_pool_block_is_free() - is a block of a pool on its freeblock list?
+ * @heap: the heap
+ * @pool: a pool with count > 0
+ * @ptr: the first byte of a block that was carved
+ *
+ * Context: heap->lock held.
+ * Return: as asked; false too for a free block of 8 bytes that is not the last
+ * one freed.
+ */
+bool kpy_pool_block_is_free(const struct kpy_heap *heap, const struct kpy_pool *pool,
+			    const void *ptr)
 {
 	const void *block = pool->freeblock;
 
@@ -224,7 +234,7 @@ struct kpy_pool *kpy_pool_of_block(const struct kpy_heap *heap, const struct kpy
 	if (in_pool >= pool->nextoffset)
 		return NULL;
 	*why = "already free";
-	if (block_is_free(heap, pool, ptr))
+	if (kpy_pool_block_is_free(heap, pool, ptr))
 		return NULL;
 	*why = NULL;
 	return pool;

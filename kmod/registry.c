@@ -9,15 +9,15 @@
  */
 #include <linux/ctype.h>
 #include <linux/err.h>
-#include <linux/list.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
+#include <linux/rculist.h>
 #include <linux/string.h>
 
 #include "internal.h"
 
 static DEFINE_MUTEX(registry_lock);
-static LIST_HEAD(heaps);
+static LIST_HEAD(kpy_heaps);	/* read under RCU too; a name that BPF programs find */
 static u32 next_id;
 
 static struct kpy_heap *find(const char *name)
@@ -25,7 +25,7 @@ static struct kpy_heap *find(const char *name)
 	struct kpy_heap *heap;
 
 	lockdep_assert_held(&registry_lock);
-	list_for_each_entry(heap, &heaps, registry)
+	list_for_each_entry(heap, &kpy_heaps, registry)
 		if (!strcmp(heap->name, name))
 			return heap;
 	return NULL;
@@ -74,7 +74,7 @@ static struct kpy_heap *create(const struct kpy_heap_params *params, unsigned in
 		return heap;
 	next_id++;
 	heap->users = users;
-	list_add_tail(&heap->registry, &heaps);
+	list_add_tail_rcu(&heap->registry, &kpy_heaps);
 	kpy_debugfs_add(heap);
 	return heap;
 }
@@ -83,7 +83,8 @@ static void destroy(struct kpy_heap *heap)
 {
 	lockdep_assert_held(&registry_lock);
 	kpy_debugfs_remove(heap);
-	list_del(&heap->registry);
+	list_del_rcu(&heap->registry);
+	synchronize_rcu();
 	kpy_heap_delete(heap);
 }
 
@@ -226,6 +227,26 @@ const char *kpy_heap_name(const struct kpy_heap *heap)
 EXPORT_SYMBOL_GPL(kpy_heap_name);
 
 /**
+ * kpy_registry_owner() - the heap in one of whose arenas an address lies
+ * @ptr: any address
+ * @arena: set to that arena
+ *
+ * Context: Any; inside rcu_read_lock(), which keeps the heap.
+ * Return: the heap, NULL if there is none.
+ */
+struct kpy_heap *kpy_registry_owner(const void *ptr, struct kpy_arena **arena)
+{
+	struct kpy_heap *heap;
+
+	list_for_each_entry_rcu(heap, &kpy_heaps, registry) {
+		*arena = kpy_arena_find(heap, ptr);
+		if (*arena)
+			return heap;
+	}
+	return NULL;
+}
+
+/**
  * kpy_registry_exit() - destroy all heaps that are left
  *
  * Context: Process, may sleep; module exit: there are no users any more.
@@ -235,7 +256,7 @@ void kpy_registry_exit(void)
 	struct kpy_heap *heap, *next;
 
 	mutex_lock(&registry_lock);
-	list_for_each_entry_safe(heap, next, &heaps, registry)
+	list_for_each_entry_safe(heap, next, &kpy_heaps, registry)
 		destroy(heap);
 	mutex_unlock(&registry_lock);
 }

@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 
 #include "internal.h"
+#include "trace.h"
 
 /**
  * kpy_count_held() - memory came from or went to the system
@@ -90,6 +91,7 @@ void kpy_heap_stats(struct kpy_heap *heap, struct kpy_heap_stats *stats)
 	stats->unused_pools = heap->c.arenas_current * heap->pools_per_arena;
 	for (i = 0; i < heap->nr_classes; i++)
 		stats_of_class(heap, i, stats);
+	trace_kpy_snapshot(heap->id, KPY_SNAPSHOT_STATS);
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
 	stats_sum(stats);
 }
@@ -162,6 +164,7 @@ struct kpy_arenas_snapshot *kpy_snapshot_arenas(struct kpy_heap *heap)
 		if (snap->nr_slots == room) {
 			snap->nr_arenas = copy_arenas(heap, snap->arenas);
 			snap->nr_usable = copy_usable(heap, snap->usable);
+			trace_kpy_snapshot(heap->id, KPY_SNAPSHOT_ARENAS);
 		}
 		raw_spin_unlock_irqrestore(&heap->lock, flags);
 		if (snap->nr_slots == room)

@@ -18,6 +18,8 @@
 TRACE_DEFINE_ENUM(KPY_POOL_EMPTY);
 TRACE_DEFINE_ENUM(KPY_POOL_USED);
 TRACE_DEFINE_ENUM(KPY_POOL_FULL);
+TRACE_DEFINE_ENUM(KPY_SNAPSHOT_STATS);
+TRACE_DEFINE_ENUM(KPY_SNAPSHOT_ARENAS);
 
 #define kpy_show_pool_state(state)			\
 	__print_symbolic(state,				\
@@ -81,28 +83,34 @@ TRACE_EVENT(kpy_free,
 
 /*
  * A realloc succeeded; counted in reallocs.  If the block moved, the alloc and
- * the free that this took have fired before.
+ * the free that this took have fired before.  old_size is the class's of a
+ * small block, what was requested of a large one.
  */
 TRACE_EVENT(kpy_realloc,
-	TP_PROTO(u32 heap, void *old, void *ptr, size_t size, unsigned long call_site),
-	TP_ARGS(heap, old, ptr, size, call_site),
+	TP_PROTO(u32 heap, void *old, void *ptr, size_t old_size, size_t size, bool small,
+		 unsigned long call_site),
+	TP_ARGS(heap, old, ptr, old_size, size, small, call_site),
 	TP_STRUCT__entry(
 		__field(unsigned long, call_site)
 		__field(void *, old)
 		__field(void *, ptr)
+		__field(size_t, old_size)
 		__field(size_t, size)
 		__field(u32, heap)
+		__field(bool, small)
 	),
 	TP_fast_assign(
 		__entry->call_site = call_site;
 		__entry->old = old;
 		__entry->ptr = ptr;
+		__entry->old_size = old_size;
 		__entry->size = size;
 		__entry->heap = heap;
+		__entry->small = small;
 	),
-	TP_printk("heap=%u old=%p ptr=%p size=%zu call_site=%pS",
-		  __entry->heap, __entry->old, __entry->ptr, __entry->size,
-		  (void *)__entry->call_site)
+	TP_printk("heap=%u old=%p ptr=%p old_size=%zu size=%zu small=%d call_site=%pS",
+		  __entry->heap, __entry->old, __entry->ptr, __entry->old_size,
+		  __entry->size, __entry->small, (void *)__entry->call_site)
 );
 
 /* The general allocator served a request; counted in large_allocs. */
@@ -204,25 +212,49 @@ DEFINE_EVENT(kpy_arena, kpy_arena_release,
 
 /*
  * An arena's number of free pools changed, and with it its place in
- * usable_arenas: 0 is in no list, fewer is further to the front.
+ * usable_arenas: behind the arena of that slot, KPY_NO_SLOT if at the front.
+ * With 0 free pools it is in no list; all free, it may be released next.
  */
 TRACE_EVENT(kpy_arena_move,
-	TP_PROTO(u32 heap, u32 arena, u32 nfree_before, u32 nfree_after),
-	TP_ARGS(heap, arena, nfree_before, nfree_after),
+	TP_PROTO(u32 heap, u32 arena, u32 nfree_before, u32 nfree_after, u32 behind),
+	TP_ARGS(heap, arena, nfree_before, nfree_after, behind),
 	TP_STRUCT__entry(
 		__field(u32, heap)
 		__field(u32, arena)
 		__field(u32, nfree_before)
 		__field(u32, nfree_after)
+		__field(u32, behind)
 	),
 	TP_fast_assign(
 		__entry->heap = heap;
 		__entry->arena = arena;
 		__entry->nfree_before = nfree_before;
 		__entry->nfree_after = nfree_after;
+		__entry->behind = behind;
 	),
-	TP_printk("heap=%u arena=%u nfree=%u->%u", __entry->heap, __entry->arena,
-		  __entry->nfree_before, __entry->nfree_after)
+	TP_printk("heap=%u arena=%u nfree=%u->%u behind=%d", __entry->heap, __entry->arena,
+		  __entry->nfree_before, __entry->nfree_after, (int)__entry->behind)
+);
+
+/*
+ * Somebody reads the heap's numbers: all that fired before is in them, and
+ * nothing of what fires after.  A tracer that compares its own totals with the
+ * module's, or starts from the module's lists, takes this as the moment.
+ */
+TRACE_EVENT(kpy_snapshot,
+	TP_PROTO(u32 heap, u32 what),
+	TP_ARGS(heap, what),
+	TP_STRUCT__entry(
+		__field(u32, heap)
+		__field(u32, what)
+	),
+	TP_fast_assign(
+		__entry->heap = heap;
+		__entry->what = what;
+	),
+	TP_printk("heap=%u what=%s", __entry->heap,
+		  __print_symbolic(__entry->what, { KPY_SNAPSHOT_STATS, "stats" },
+				   { KPY_SNAPSHOT_ARENAS, "arenas" }))
 );
 
 #endif

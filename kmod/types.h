@@ -55,6 +55,7 @@
 #define KPY_MAP_LEAF_BITS	10	/* a leaf of the arena map is one 4 KiB table */
 #define KPY_MAP_LEAF		BIT(KPY_MAP_LEAF_BITS)
 #define KPY_NO_CLASS		U16_MAX	/* szidx of a pool that was never laid out */
+#define KPY_NO_SLOT		U32_MAX	/* of no arena */
 
 static_assert(KPY_ARENA_MAX / KPY_POOL_MIN <= U16_MAX);
 static_assert(KPY_SMALL_MAX * 2 <= KPY_POOL_MIN - 64, "a pool has at least two blocks");
@@ -72,6 +73,12 @@ enum kpy_pool_state {
 	KPY_POOL_EMPTY,
 	KPY_POOL_USED,
 	KPY_POOL_FULL,
+};
+
+/* What the event kpy_snapshot says was read. */
+enum kpy_snapshot {
+	KPY_SNAPSHOT_STATS,
+	KPY_SNAPSHOT_ARENAS,
 };
 
 /**
@@ -213,7 +220,7 @@ struct kpy_class {
  * @c: counters; an event of trace.h fires at the line that counts, so that
  *     totals of tracers and these agree
  * @reported: a bad pointer was reported; the next ones are only counted
- * @registry: in the list of all heaps; under registry_lock
+ * @registry: in the list of all heaps; changed under registry_lock, read under RCU
  * @users: kpy_heap_get() minus kpy_heap_put(), 1 for its creator; under registry_lock
  * @dir: its debugfs directory
  */

@@ -35,7 +35,7 @@ static void heap_free(struct lab_backend *be, void *ptr, size_t size)
 
 static int heap_locate(struct lab_backend *be, void *ptr, struct kpy_block_info *at)
 {
-	return kpy_block_info(be->heap, ptr, at);
+	return kpy_block_find(be->heap, ptr, at);
 }
 
 /* The snapshot is too big for the stack; if it cannot be had the last peak stays. */

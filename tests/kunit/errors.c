@@ -385,7 +385,7 @@ static void errors_null_is_none(struct kunit *test)
 	KUNIT_ASSERT_NOT_NULL(test, heap);
 	kpy_free(heap, NULL);
 	KUNIT_EXPECT_EQ(test, kpy_usable_size(heap, NULL), 0);
-	KUNIT_EXPECT_EQ(test, kpy_block_info(heap, NULL, &info), -ENOENT);
+	KUNIT_EXPECT_EQ(test, kpy_block_find(heap, NULL, &info), -ENOENT);
 	KUNIT_EXPECT_EQ(test, heap->c.bad_pointers, 0);
 }
 

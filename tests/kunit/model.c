@@ -373,7 +373,7 @@ static bool same_place(struct run *run, const struct thing *t)
 	const struct kpy_block_info *at = &t->at;
 	struct kpy_block_info is;
 
-	if (kpy_block_info(run->heap, t->ptr, &is))
+	if (kpy_block_find(run->heap, t->ptr, &is))
 		return t->small ? differs(run, "a small block lies in no pool") : true;
 	if (!t->small)
 		return differs(run, "a large block lies in a pool");

@@ -122,6 +122,6 @@ struct kpy_block_info kt_where(struct kunit *test, struct kpy_heap *heap, void *
 {
 	struct kpy_block_info info = {};
 
-	KUNIT_EXPECT_EQ(test, kpy_block_info(heap, ptr, &info), 0);
+	KUNIT_EXPECT_EQ(test, kpy_block_find(heap, ptr, &info), 0);
 	return info;
 }

@@ -65,7 +65,7 @@ static inline bool kt_is_large(struct kpy_heap *heap, void *ptr)
 {
 	struct kpy_block_info info;
 
-	return ptr && kpy_block_info(heap, ptr, &info) == -ENOENT;
+	return ptr && kpy_block_find(heap, ptr, &info) == -ENOENT;
 }
 
 static inline struct kpy_pool *kt_pool(struct kpy_heap *heap, void *ptr)

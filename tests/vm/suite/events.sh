@@ -13,7 +13,7 @@
 
 T=/sys/kernel/tracing
 EVENTS="kpy_alloc kpy_arena_move kpy_arena_new kpy_arena_release kpy_free
-	kpy_large_alloc kpy_large_free kpy_pool_state kpy_realloc"
+	kpy_large_alloc kpy_large_free kpy_pool_state kpy_realloc kpy_snapshot"
 
 # switch 0|1
 switch() {
@@ -52,7 +52,7 @@ test_there() {
 test_off() {
 	must $K/create 'off preset=cpython-3.8'
 	replay off
-	is "no event fires while it is off" "$(all_fired)" "0 0 0 0 0 0 0 0 0"
+	is "no event fires while it is off" "$(all_fired)" "0 0 0 0 0 0 0 0 0 0"
 	must $K/destroy off
 }
 
@@ -64,6 +64,8 @@ test_counts() {
 	must $K/create 'on arena=64K pool=4K'
 	switch 1
 	replay on
+	stats allocated > /dev/null
+	cat $K/heaps/on/arenas > /dev/null
 	switch 0
 	is "kpy_alloc" "$(fired kpy_alloc)" "$(value allocs $c)"
 	is "kpy_free" "$(fired kpy_free)" "$(value frees $c)"
@@ -72,6 +74,7 @@ test_counts() {
 	is "kpy_large_free" "$(fired kpy_large_free)" "$(value large_frees $c)"
 	is "kpy_arena_new" "$(fired kpy_arena_new)" "$(stats 'arenas allocated total')"
 	is "kpy_arena_release" "$(fired kpy_arena_release)" "$(stats 'arenas reclaimed')"
+	is "kpy_snapshot, two of them by kpylab" "$(fired kpy_snapshot)" 4
 	is "new arenas less released ones" "$(($(fired kpy_arena_new) - $(fired kpy_arena_release)))" \
 		"$(stats 'allocated current')"
 	for event in $EVENTS; do
@@ -103,6 +106,7 @@ model() {
 		split(field("nfree"), n, "->")
 		if (nfree[slot] != n[1] || (n[2] != n[1] + 1 && n[2] != n[1] - 1)) wrong("nfree")
 		nfree[slot] = n[2]
+		if (field("behind") >= 0 && nfree[field("behind")] > n[2]) wrong("behind an emptier one")
 	}
 	/ kpy_pool_state: / {
 		split($NF, s, "->")
