@@ -106,7 +106,8 @@ static void heap_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
 	pool = kpy_pool_of_block(heap, arena, ptr, &why);
 	if (likely(pool)) {
 		heap->c.frees++;
-		trace_kpy_free(heap->id, ptr, pool->szidx, pool, pool->arenaindex, caller);
+		trace_kpy_free(heap->id, ptr, kpy_class_size(heap, pool->szidx), pool->szidx,
+			       pool, pool->arenaindex, caller);
 		release = kpy_pool_free(heap, pool, ptr);
 	}
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
@@ -394,6 +395,7 @@ struct kpy_heap *kpy_heap_new(const struct kpy_heap_params *params, u32 id)
  */
 void kpy_heap_delete(struct kpy_heap *heap)
 {
+	kpy_snapshot_event(heap, KPY_SNAPSHOT_END);
 	report_live(heap);
 	kpy_large_exit(heap);
 	kpy_arenas_exit(heap);

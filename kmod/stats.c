@@ -40,6 +40,20 @@ void kpy_count_large(struct kpy_heap *heap, s64 bytes)
 	heap->c.large_bytes_peak = max(heap->c.large_bytes_peak, heap->c.large_bytes);
 }
 
+/**
+ * kpy_snapshot_event() - tell tracers that this is the moment of a snapshot
+ * @heap: the heap
+ * @what: why
+ *
+ * Context: heap->lock held, or nobody else knows the heap any more.
+ */
+void kpy_snapshot_event(const struct kpy_heap *heap, enum kpy_snapshot what)
+{
+	trace_kpy_snapshot(heap->id, heap->name, what, heap->c.allocs, heap->c.frees,
+			   heap->c.reallocs, heap->c.large_allocs, heap->c.large_frees,
+			   heap->c.large_bytes);
+}
+
 static void stats_of_class(const struct kpy_heap *heap, u32 szidx, struct kpy_heap_stats *s)
 {
 	const struct kpy_class *class = &heap->class[szidx];
@@ -91,7 +105,7 @@ void kpy_heap_stats(struct kpy_heap *heap, struct kpy_heap_stats *stats)
 	stats->unused_pools = heap->c.arenas_current * heap->pools_per_arena;
 	for (i = 0; i < heap->nr_classes; i++)
 		stats_of_class(heap, i, stats);
-	trace_kpy_snapshot(heap->id, KPY_SNAPSHOT_STATS);
+	kpy_snapshot_event(heap, KPY_SNAPSHOT_STATS);
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
 	stats_sum(stats);
 }
@@ -164,7 +178,7 @@ struct kpy_arenas_snapshot *kpy_snapshot_arenas(struct kpy_heap *heap)
 		if (snap->nr_slots == room) {
 			snap->nr_arenas = copy_arenas(heap, snap->arenas);
 			snap->nr_usable = copy_usable(heap, snap->usable);
-			trace_kpy_snapshot(heap->id, KPY_SNAPSHOT_ARENAS);
+			kpy_snapshot_event(heap, KPY_SNAPSHOT_ARENAS);
 		}
 		raw_spin_unlock_irqrestore(&heap->lock, flags);
 		if (snap->nr_slots == room)

@@ -20,6 +20,7 @@ TRACE_DEFINE_ENUM(KPY_POOL_USED);
 TRACE_DEFINE_ENUM(KPY_POOL_FULL);
 TRACE_DEFINE_ENUM(KPY_SNAPSHOT_STATS);
 TRACE_DEFINE_ENUM(KPY_SNAPSHOT_ARENAS);
+TRACE_DEFINE_ENUM(KPY_SNAPSHOT_END);
 
 #define kpy_show_pool_state(state)			\
 	__print_symbolic(state,				\
@@ -27,8 +28,7 @@ TRACE_DEFINE_ENUM(KPY_SNAPSHOT_ARENAS);
 			 { KPY_POOL_USED, "used" },	\
 			 { KPY_POOL_FULL, "full" })
 
-/* A small block was handed out; counted in allocs. */
-TRACE_EVENT(kpy_alloc,
+DECLARE_EVENT_CLASS(kpy_block,
 	TP_PROTO(u32 heap, void *ptr, size_t size, u32 szidx, void *pool, u32 arena,
 		 unsigned long call_site),
 	TP_ARGS(heap, ptr, size, szidx, pool, arena, call_site),
@@ -55,31 +55,17 @@ TRACE_EVENT(kpy_alloc,
 		  __entry->pool, __entry->arena, (void *)__entry->call_site)
 );
 
-/* A small block was taken back; counted in frees. */
-TRACE_EVENT(kpy_free,
-	TP_PROTO(u32 heap, void *ptr, u32 szidx, void *pool, u32 arena,
+/* A small block was handed out, of so many bytes requested; counted in allocs. */
+DEFINE_EVENT(kpy_block, kpy_alloc,
+	TP_PROTO(u32 heap, void *ptr, size_t size, u32 szidx, void *pool, u32 arena,
 		 unsigned long call_site),
-	TP_ARGS(heap, ptr, szidx, pool, arena, call_site),
-	TP_STRUCT__entry(
-		__field(unsigned long, call_site)
-		__field(void *, ptr)
-		__field(void *, pool)
-		__field(u32, heap)
-		__field(u32, szidx)
-		__field(u32, arena)
-	),
-	TP_fast_assign(
-		__entry->call_site = call_site;
-		__entry->ptr = ptr;
-		__entry->pool = pool;
-		__entry->heap = heap;
-		__entry->szidx = szidx;
-		__entry->arena = arena;
-	),
-	TP_printk("heap=%u ptr=%p class=%u pool=%p arena=%u call_site=%pS",
-		  __entry->heap, __entry->ptr, __entry->szidx, __entry->pool,
-		  __entry->arena, (void *)__entry->call_site)
-);
+	TP_ARGS(heap, ptr, size, szidx, pool, arena, call_site));
+
+/* A small block was taken back, its class of so many bytes; counted in frees. */
+DEFINE_EVENT(kpy_block, kpy_free,
+	TP_PROTO(u32 heap, void *ptr, size_t size, u32 szidx, void *pool, u32 arena,
+		 unsigned long call_site),
+	TP_ARGS(heap, ptr, size, szidx, pool, arena, call_site));
 
 /*
  * A realloc succeeded; counted in reallocs.  If the block moved, the alloc and
@@ -237,24 +223,44 @@ TRACE_EVENT(kpy_arena_move,
 );
 
 /*
- * Somebody reads the heap's numbers: all that fired before is in them, and
- * nothing of what fires after.  A tracer that compares its own totals with the
- * module's, or starts from the module's lists, takes this as the moment.
+ * Somebody reads the heap's numbers, or the heap goes: all that fired before is
+ * in them, and nothing of what fires after.  A tracer that compares its own
+ * totals with the module's, or starts from the module's lists, takes this as
+ * the moment.
  */
 TRACE_EVENT(kpy_snapshot,
-	TP_PROTO(u32 heap, u32 what),
-	TP_ARGS(heap, what),
+	TP_PROTO(u32 heap, const char *name, u32 what, u64 allocs, u64 frees, u64 reallocs,
+		 u64 large_allocs, u64 large_frees, u64 large_bytes),
+	TP_ARGS(heap, name, what, allocs, frees, reallocs, large_allocs, large_frees,
+		large_bytes),
 	TP_STRUCT__entry(
+		__array(char, name, KPY_NAME_MAX + 1)
 		__field(u32, heap)
 		__field(u32, what)
+		__field(u64, allocs)
+		__field(u64, frees)
+		__field(u64, reallocs)
+		__field(u64, large_allocs)
+		__field(u64, large_frees)
+		__field(u64, large_bytes)
 	),
 	TP_fast_assign(
+		memcpy(__entry->name, name, KPY_NAME_MAX + 1);
 		__entry->heap = heap;
 		__entry->what = what;
+		__entry->allocs = allocs;
+		__entry->frees = frees;
+		__entry->reallocs = reallocs;
+		__entry->large_allocs = large_allocs;
+		__entry->large_frees = large_frees;
+		__entry->large_bytes = large_bytes;
 	),
-	TP_printk("heap=%u what=%s", __entry->heap,
+	TP_printk("heap=%u name=%s what=%s allocs=%llu frees=%llu reallocs=%llu large_allocs=%llu large_frees=%llu large_bytes=%llu",
+		  __entry->heap, __entry->name,
 		  __print_symbolic(__entry->what, { KPY_SNAPSHOT_STATS, "stats" },
-				   { KPY_SNAPSHOT_ARENAS, "arenas" }))
+				   { KPY_SNAPSHOT_ARENAS, "arenas" }, { KPY_SNAPSHOT_END, "end" }),
+		  __entry->allocs, __entry->frees, __entry->reallocs, __entry->large_allocs,
+		  __entry->large_frees, __entry->large_bytes)
 );
 
 #endif

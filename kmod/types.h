@@ -75,10 +75,11 @@ enum kpy_pool_state {
 	KPY_POOL_FULL,
 };
 
-/* What the event kpy_snapshot says was read. */
+/* Why the event kpy_snapshot fires: what was read, or that the heap goes. */
 enum kpy_snapshot {
 	KPY_SNAPSHOT_STATS,
 	KPY_SNAPSHOT_ARENAS,
+	KPY_SNAPSHOT_END,
 };
 
 /**
