@@ -12,7 +12,7 @@ ID = $(if $(KDIR),$(shell cat $(KDIR)/include/config/kernel.release),$(KERNEL))
 all: modules tools		## the modules and the tools (the default)
 modules:			## the kernel modules for KERNEL or KDIR, in build/
 	+tests/vm/modules $(ID)
-tools:				## kpy and what it preloads, in build/tools/
+tools: modules			## kpy, its BPF programs and what it preloads, in build/tools/ and build/bpf/
 	$(MAKE) -C tools
 setup:				## installs the Debian packages that are missing and fetches the kernels for the VM
 	tests/vm/setup
@@ -28,7 +28,7 @@ install: export KPY_KUNIT =
 install: all			## the modules for KDIR (the running kernel), the tools into PREFIX; DESTDIR
 	$(MAKE) -C $(KDIR) M=$(CURDIR)/build/$(ID)/src INSTALL_MOD_PATH=$(DESTDIR) INSTALL_MOD_STRIP=1 modules_install
 	install -D -t $(DESTDIR)$(PREFIX)/bin build/tools/kpy
-	install -D -t $(DESTDIR)$(PREFIX)/lib/kpymalloc -m 644 build/tools/kpyrecord.so
+	install -D -t $(DESTDIR)$(PREFIX)/lib/kpymalloc -m 644 build/tools/kpyrecord.so build/bpf/*.bpf.o
 clean:				## removes build/
 	rm -rf build
 help:				## this list

@@ -84,6 +84,20 @@ int heap_read(const char *name, const char *file, char **text)
 	return err ? heap_trouble(name, err) : 0;
 }
 
+/* The id that trace events carry; gives -errno. */
+int heap_id(const char *name, u64 *id)
+{
+	char *text, *end;
+	int err = heap_file(name, "id", &text);
+
+	if (err)
+		return err;
+	if (!parse_u64(text, &end, id))
+		err = -EINVAL;
+	free(text);
+	return err;
+}
+
 int heap_each(heap_visit visit, void *arg)
 {
 	char **names;

@@ -17,6 +17,7 @@ static const struct command {
 	{ "compare", cmd_compare, "replay a trace and set CPython's numbers beside the kernel's" },
 	{ "stat",    cmd_stat,    "show how full the heaps are" },
 	{ "heap",    cmd_heap,    "create, destroy, list or validate heaps" },
+	{ "check",   cmd_check,   "prove that BPF counts what the module counts" },
 };
 
 static const char doc[] =

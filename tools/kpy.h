@@ -29,6 +29,7 @@ enum {
 };
 
 /* kpy.c: the commands, each in its own file */
+int cmd_check(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
 int cmd_heap(int argc, char **argv);
 int cmd_record(int argc, char **argv);
@@ -150,6 +151,15 @@ void progress_start(struct progress *p, const char *what, const char *unit, u64 
 void progress_move(struct progress *p, u64 done);
 void progress_clear(struct progress *p);
 
+/*
+ * signals.c: ^C and its kind end what is going on, not kpy.  Those that kpy was
+ * started to ignore stay ignored.
+ */
+void signals_catch(int also);		/* one more signal, or 0 */
+void signals_release(void);
+int signals_caught(void);		/* the last one, 0 if there was none */
+int signals_interrupted(void);		/* an exit status */
+
 /* heap.c: heaps by name */
 int heap_create(const char *name, const struct geometry *geo);
 int heap_destroy(const char *name);
@@ -157,6 +167,7 @@ typedef int (*heap_visit)(const char *name, void *arg);
 
 int heap_each(heap_visit visit, void *arg);	/* gives the worst status */
 int heap_file(const char *name, const char *file, char **text);	/* as debugfs_read() */
+int heap_id(const char *name, u64 *id);				/* as debugfs_read() */
 int heap_trouble(const char *name, int err);			/* as debugfs_trouble() */
 int heap_vanished(const char *name, int err);
 int heap_read(const char *name, const char *file, char **text);

@@ -24,55 +24,14 @@
 #define SLICE_SHORT	0.1		/* seconds; a shorter one is doubled, */
 #define SLICE_LONG	0.3		/* a longer one halved */
 
-static volatile sig_atomic_t caught;
-
-static void on_signal(int sig)
-{
-	caught = sig;
-}
-
-static const int signals[] = { SIGINT, SIGTERM, SIGHUP, SIGPIPE };
-
-/* Without SA_RESTART: a run in the kernel is to return. */
-static void catch_signals(void)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-		struct sigaction act = { .sa_handler = on_signal }, old;
-
-		sigaction(signals[i], NULL, &old);
-		if (old.sa_handler != SIG_IGN)
-			sigaction(signals[i], &act, NULL);
-	}
-}
-
-static void release_signals(void)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(signals); i++) {
-		struct sigaction act;
-
-		sigaction(signals[i], NULL, &act);
-		if (act.sa_handler == on_signal)
-			signal(signals[i], SIG_DFL);
-	}
-}
-
-static int interrupted(void)
-{
-	if (!caught)
-		return 0;
-	if (caught != SIGPIPE)
-		trouble("interrupted");
-	return KPY_SIGNAL + caught;
-}
-
 /* Why kpylab did not take what was written to @file: its own words if it left any. */
 static int refused(struct lab *lab, const char *file, int err)
 {
 	char *reason = NULL;
 
 	progress_clear(&lab->bar);
-	if (caught)
-		return interrupted();
+	if (signals_caught())
+		return signals_interrupted();
 	if (!debugfs_read(LAB "error", &reason))
 		reason[strcspn(reason, "\n")] = '\0';
 	if (reason && *reason)
@@ -106,7 +65,7 @@ static int stream(struct lab *lab, struct trace *trace, int fd)
 		err = debugfs_put(fd, chunk, len);
 		if (err)
 			return refused(lab, LAB "load", err);
-		err = interrupted();
+		err = signals_interrupted();
 		if (err)
 			return err;
 		done += len;
@@ -212,7 +171,7 @@ int lab_begin(struct lab *lab)
 
 	if (err)
 		return err;
-	catch_signals();
+	signals_catch(SIGPIPE);
 	err = make_heap(lab);
 	if (!err)
 		err = load(lab, trace);
@@ -249,7 +208,7 @@ static int run_slice(struct lab *lab, u64 target)
 	else if (took > SLICE_LONG && lab->slice > SLICE_LEAST)
 		lab->slice /= 2;
 	progress_move(&lab->bar, lab->ops_done);
-	return interrupted();
+	return signals_interrupted();
 }
 
 /* Runs the trace until @ops ops are done in all. */
@@ -308,9 +267,9 @@ int lab_end(struct lab *lab, int err)
 		failed = heap_destroy(lab->own_heap);
 	free(lab->own_heap);
 	lab->own_heap = NULL;
-	release_signals();
+	signals_release();
 	if (!err)
-		err = interrupted();
+		err = signals_interrupted();
 	return err ? err : failed;
 }
 
