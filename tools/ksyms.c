@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Kernel addresses by name: /proc/kallsyms, read once, when first asked for.
+ * What the kernel hides (kptr_restrict) is unknown, and printed as a number.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stacks.h"
+
+#define FUNCTION_MAX	(1 << 20)	/* bytes; what is farther from a symbol is not in it */
+
+struct symbol {
+	__u64 address;
+	const char *name;
+	const char *module;		/* NULL: the kernel itself */
+};
+
+static struct symbol *symbols;
+static size_t nr_symbols;
+
+static void add(const struct symbol *s)
+{
+	/* each time the number is a power of two */
+	if (!(nr_symbols & (nr_symbols - 1)))
+		symbols = realloc(symbols, (nr_symbols ? 2 * nr_symbols : 1) * sizeof(*symbols));
+	if (!symbols)
+		exit(trouble("out of memory"));
+	symbols[nr_symbols++] = *s;
+}
+
+/* "ffffffffc0a01230 t kpy_alloc\t[kpymalloc]", cut into its words */
+static void parse(char *line)
+{
+	char type, *end, *tab;
+	struct symbol s = { .address = strtoull(line, &end, 16) };
+
+	if (!s.address || end[0] != ' ' || !end[1] || end[2] != ' ')
+		return;
+	type = end[1];
+	s.name = end + 3;
+	tab = strchr(s.name, '\t');
+	if (tab && tab[1] == '[') {
+		*tab = '\0';
+		s.module = tab + 2;
+		tab[2 + strcspn(s.module, "]")] = '\0';
+	}
+	if (strchr("tTwW", type))
+		add(&s);
+}
+
+/* Of names for the same address the kernel's first one counts. */
+static int by_address(const void *a, const void *b)
+{
+	const struct symbol *x = a, *y = b;
+
+	if (x->address != y->address)
+		return x->address < y->address ? -1 : 1;
+	return (x->name > y->name) - (x->name < y->name);
+}
+
+static void load(void)
+{
+	static bool loaded;
+	char *text = NULL, *rest, *line;
+	size_t size = 0;
+	FILE *f;
+
+	if (loaded)
+		return;
+	loaded = true;
+	f = fopen("/proc/kallsyms", "r");
+	if (!f || getdelim(&text, &size, '\0', f) < 0)
+		trouble("/proc/kallsyms: %s, addresses stay numbers", strerror(errno));
+	rest = text;
+	while ((line = strsep(&rest, "\n")))
+		parse(line);
+	if (nr_symbols)
+		qsort(symbols, nr_symbols, sizeof(*symbols), by_address);
+	else
+		free(text);
+	if (f)
+		fclose(f);
+}
+
+/* The number of symbols that start at or below @address */
+static size_t below(__u64 address)
+{
+	size_t low = 0, high = nr_symbols;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (symbols[middle].address <= address)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* The function that holds @address; NULL if that is unknown. */
+const char *ksym_name(__u64 address, __u64 *offset, const char **module)
+{
+	size_t n;
+
+	load();
+	n = below(address);
+	if (!n || address - symbols[n - 1].address >= FUNCTION_MAX)
+		return NULL;
+	while (n > 1 && symbols[n - 2].address == symbols[n - 1].address)
+		n--;
+	*offset = address - symbols[n - 1].address;
+	*module = symbols[n - 1].module;
+	return symbols[n - 1].name;
+}
+
+/* "kpylab_site_a+0x12 [kpylab]", or the number; to be freed */
+char *ksym_text(__u64 address)
+{
+	const char *module, *name;
+	__u64 offset;
+
+	name = ksym_name(address, &offset, &module);
+	if (!name)
+		return format("0x%llx", address);
+	if (!module)
+		return format("%s+0x%llx", name, offset);
+	return format("%s+0x%llx [%s]", name, offset, module);
+}
