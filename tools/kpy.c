@@ -18,6 +18,7 @@ static const struct command {
 	{ "stat",    cmd_stat,    "show how full the heaps are" },
 	{ "heap",    cmd_heap,    "create, destroy, list or validate heaps" },
 	{ "check",   cmd_check,   "prove that BPF counts what the module counts" },
+	{ "leak",    cmd_leak,    "show what was allocated and not freed, by stack" },
 };
 
 static const char doc[] =

@@ -32,6 +32,7 @@ enum {
 int cmd_check(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
 int cmd_heap(int argc, char **argv);
+int cmd_leak(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
