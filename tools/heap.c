@@ -116,6 +116,64 @@ int heap_each(heap_visit visit, void *arg)
 	return worst;
 }
 
+/* Names by id, kept also when the heap is gone: ids are never used again. */
+static struct named {
+	struct named *next;
+	unsigned int id;
+	char name[KPY_HEAP_NAME + 1];
+} *named;
+
+static struct named *find_named(unsigned int id)
+{
+	struct named *n = named;
+
+	while (n && n->id != id)
+		n = n->next;
+	return n;
+}
+
+static struct named *add_named(unsigned int id, const char *name)
+{
+	struct named *n = calloc(1, sizeof(*n));
+
+	if (!n)
+		exit(trouble("out of memory"));
+	n->id = id;
+	snprintf(n->name, sizeof(n->name), "%s", name);
+	n->next = named;
+	named = n;
+	return n;
+}
+
+static void name_all(void)
+{
+	char **names;
+	size_t nr;
+	u64 id;
+
+	if (debugfs_list(HEAPS, &names, &nr))
+		return;
+	for (size_t i = 0; i < nr; i++) {
+		if (!heap_id(names[i], &id) && !find_named(id))
+			add_named(id, names[i]);
+		free(names[i]);
+	}
+	free(names);
+}
+
+const char *heap_by_id(unsigned int id)
+{
+	struct named *n = find_named(id);
+	char number[16];
+
+	if (!n) {
+		name_all();
+		n = find_named(id);
+	}
+	snprintf(number, sizeof(number), "#%u", id);
+	return (n ? n : add_named(id, number))->name;
+}
+
 /* While all heaps are looked at, one that goes away is none of them. */
 int heap_vanished(const char *name, int err)
 {

@@ -15,6 +15,9 @@
 
 #define KPY_VERSION	"0.1"
 #define KPY_HEAP_NAME	31		/* characters, as in kmod/kpymalloc.h */
+#ifndef KPY_LIBDIR
+#define KPY_LIBDIR	"/usr/local/lib/kpymalloc"	/* what `make install' put beside kpy */
+#endif
 #define KPY_CLASSES	64		/* size classes of 8 bytes up to 512 */
 #define ARRAY_SIZE(a)	(sizeof(a) / sizeof((a)[0]))
 
@@ -29,13 +32,16 @@ enum {
 };
 
 /* kpy.c: the commands, each in its own file */
+int cmd_attach(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
+int cmd_detach(int argc, char **argv);
 int cmd_heap(int argc, char **argv);
 int cmd_leak(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
+int cmd_where(int argc, char **argv);
 
 /* text.c: messages, numbers, `key value` files */
 int trouble(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -169,6 +175,7 @@ typedef int (*heap_visit)(const char *name, void *arg);
 int heap_each(heap_visit visit, void *arg);	/* gives the worst status */
 int heap_file(const char *name, const char *file, char **text);	/* as debugfs_read() */
 int heap_id(const char *name, u64 *id);				/* as debugfs_read() */
+const char *heap_by_id(unsigned int id);			/* "#7" if that one is gone */
 int heap_trouble(const char *name, int err);			/* as debugfs_trouble() */
 int heap_vanished(const char *name, int err);
 int heap_read(const char *name, const char *file, char **text);

@@ -22,10 +22,6 @@
 #include "kpy.h"
 #include "recording.h"
 
-#ifndef KPY_LIBDIR
-#define KPY_LIBDIR	"/usr/local/lib/kpymalloc"
-#endif
-
 enum { NOT_RUNNABLE = 126, NOT_FOUND = 127 };	/* as in a shell */
 
 struct arguments {

@@ -8,7 +8,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -18,15 +17,13 @@
 #define NAP		0.02	/* seconds between two looks at the command and the clock */
 #define HEAP_LOOK	0.5	/* seconds between two looks at the heap */
 
-static bool verbose;
-
 enum {
 	OPT_PIN = 0x100,
 };
 
 static const struct argp_option options[] = {
-	{ "heap", 'H', "HEAP", 0, "Only this heap (all heaps)", 0 },
 	{ "interval", 'i', "SEC", 0, "Report each SEC seconds, COUNT times if that is given", 0 },
+	{ "heap", 'H', "HEAP", 0, "Only this heap (all heaps)", 0 },
 	{ "duration", 'd', "SEC", 0, "End after SEC seconds", 0 },
 	{ "json", 'j', NULL, 0, "Print JSON, one object a line", 0 },
 	{ "timestamp", 'T', NULL, 0, "Print the time of day", 0 },
@@ -103,7 +100,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		t->pin = arg;
 		return 0;
 	case 'v':
-		verbose = true;
+		objects_verbose(true);
 		return 0;
 	case ARGP_KEY_ARG:
 		positional(t, state, arg);
@@ -151,18 +148,8 @@ static error_t parse_filter(int key, char *arg, struct argp_state *state)
 }
 
 const struct argp tracing_argp = { options, parse, NULL, NULL, NULL, NULL, NULL };
+const struct argp stream_argp = { options + 1, parse, NULL, NULL, NULL, NULL, NULL };
 const struct argp filter_argp = { filter_options, parse_filter, NULL, NULL, NULL, NULL, NULL };
-
-static int print(enum libbpf_print_level level, const char *fmt, va_list args)
-{
-	(void)level;
-	return verbose ? vfprintf(stderr, fmt, args) : 0;
-}
-
-static bool module_has_btf(void)
-{
-	return !access("/sys/kernel/btf/kpymalloc", F_OK);
-}
 
 static int set_heap(struct tracing *t)
 {
@@ -181,124 +168,30 @@ static int set_heap(struct tracing *t)
 /* Whether there is anything to trace, and by whom; sets the filter's heap. */
 int tracing_prepare(struct tracing *t)
 {
-	libbpf_set_print(print);
-	if (access("/sys/module/kpymalloc", F_OK))
-		return trouble("kpymalloc is not loaded, try: insmod kpymalloc.ko");
-	if (access("/sys/fs/bpf", F_OK))
-		return trouble("this kernel has no BPF");
-	return set_heap(t);
-}
+	int err = objects_possible();
 
-/* Without the module's BTF a program sees the same arguments, only the way in differs. */
-static void fall_back(struct bpf_program *prog)
-{
-	bool event = !strncmp(bpf_program__section_name(prog), "tp_btf/", 7);
-
-	if (bpf_program__type(prog) != BPF_PROG_TYPE_TRACING)
-		return;
-	bpf_program__set_type(prog, event ? BPF_PROG_TYPE_RAW_TRACEPOINT : BPF_PROG_TYPE_KPROBE);
-	bpf_program__set_expected_attach_type(prog, 0);
-}
-
-static struct bpf_link *attach(struct bpf_program *prog)
-{
-	const char *section = bpf_program__section_name(prog);
-	const char *target = strchr(section, '/') + 1;
-
-	switch (bpf_program__type(prog)) {
-	case BPF_PROG_TYPE_RAW_TRACEPOINT:
-		return bpf_program__attach_raw_tracepoint(prog, target);
-	case BPF_PROG_TYPE_KPROBE:
-		return bpf_program__attach_kprobe(prog, !strncmp(section, "fexit/", 6), target);
-	default:
-		return bpf_program__attach(prog);
-	}
-}
-
-static int refused(const char *what, int err)
-{
-	if ((err == -EPERM || err == -EACCES) && geteuid())
-		return trouble("%s: %s, run kpy as root", what, strerror(-err));
-	return trouble("%s: %s%s", what, strerror(-err), verbose ? "" : ", -v tells more");
-}
-
-static int pin_all(struct tracing *t)
-{
-	struct bpf_program *prog;
-	struct bpf_map *map;
-	int err = 0;
-
-	bpf_object__for_each_map(map, t->obj) {
-		char *path = format("%s/%s", t->pin, bpf_map__name(map));
-
-		/* bpffs takes no dots */
-		for (char *dot = path + strlen(t->pin); (dot = strchr(dot, '.')); )
-			*dot = '_';
-		if (!err && bpf_map__fd(map) >= 0)
-			err = bpf_map__pin(map, path);
-		free(path);
-	}
-	bpf_object__for_each_program(prog, t->obj) {
-		char *path = format("%s/%s", t->pin, bpf_program__name(prog));
-
-		if (!err && bpf_program__fd(prog) >= 0)
-			err = bpf_program__pin(prog, path);
-		free(path);
-	}
-	return err;
-}
-
-static int pin(struct tracing *t)
-{
-	int err;
-
-	if (mkdir(t->pin, 0700)) {
-		if (errno == EEXIST)
-			return trouble("%s is there already, try: kpy detach %s", t->pin, t->pin);
-		return trouble("%s: %s", t->pin, strerror(errno));
-	}
-	err = pin_all(t);
-	if (!err)
-		return 0;
-	rmdir(t->pin);
-	if (err == -EINVAL || err == -EPERM)
-		return trouble("%s is not in a bpf file system such as /sys/fs/bpf", t->pin);
-	return refused("cannot pin", err);
+	return err ? err : set_heap(t);
 }
 
 int tracing_load(struct tracing *t, struct bpf_object_skeleton *skel)
 {
-	struct bpf_program *prog;
 	int err;
 
 	t->obj = *skel->obj;
-	if (!module_has_btf())
-		bpf_object__for_each_program(prog, t->obj)
-			fall_back(prog);
+	object_adapt(t->obj);
 	err = bpf_object__load_skeleton(skel);
 	if (err)
-		return refused("cannot load the programs", err);
-	return t->pin ? pin(t) : 0;
+		return object_refused("cannot load the programs", err);
+	return t->pin ? object_pin(t->obj, t->pin) : 0;
 }
 
 int tracing_attach(struct tracing *t)
 {
-	struct bpf_program *prog;
+	int err = object_attach(t->obj, &t->links);
 
-	bpf_object__for_each_program(prog, t->obj) {
-		struct bpf_link *link;
-
-		if (bpf_program__fd(prog) < 0 || bpf_program__type(prog) == BPF_PROG_TYPE_SYSCALL)
-			continue;
-		if (t->nr_links == TRACING_LINKS)
-			return trouble("too many programs");
-		link = attach(prog);
-		if (!link)
-			return refused(bpf_program__section_name(prog), -errno);
-		t->links[t->nr_links++] = link;
-	}
-	fprintf(stderr, "tracing kpymalloc by %s, %zu programs%s\n",
-		module_has_btf() ? "tp_btf" : "raw_tp (the module has no BTF)", t->nr_links,
+	if (err)
+		return err;
+	fprintf(stderr, "tracing kpymalloc by %s, %zu programs%s\n", objects_way(), t->links.nr,
 		t->command || t->duration || t->count ? "" : "; ^C ends");
 	return 0;
 }
@@ -371,8 +264,7 @@ bool tracing_wait(struct tracing *t)
 
 void tracing_detach(struct tracing *t)
 {
-	while (t->nr_links)
-		bpf_link__destroy(t->links[--t->nr_links]);
+	links_destroy(&t->links);
 }
 
 /* How the command ended, as a shell would say it. */

@@ -19,12 +19,10 @@
 
 #include "../bpf/filter.h"
 #include "kpy.h"
+#include "objects.h"
 
-struct bpf_link;
 struct bpf_object;
 struct bpf_object_skeleton;
-
-#define TRACING_LINKS	32
 
 struct tracing {
 	/* asked for */
@@ -39,8 +37,7 @@ struct tracing {
 	char **command;			/* NULL: whatever happens on the machine */
 	/* how far it has come */
 	struct bpf_object *obj;
-	struct bpf_link *links[TRACING_LINKS];
-	size_t nr_links;
+	struct links links;
 	pid_t child;
 	int child_status;		/* as of waitpid(), 0 before */
 	double started;
@@ -54,8 +51,12 @@ struct tracing {
 	.filter = { .max_size = ~0ULL, .heap = KPY_ANY, .szidx = KPY_ANY, .pid = KPY_ANY }, \
 	__VA_ARGS__ }
 
-/* Child parsers whose input is a struct tracing; the second one filters blocks and tasks. */
+/*
+ * Child parsers whose input is a struct tracing: the options of all; the same
+ * without intervals; what filters blocks and tasks.
+ */
 extern const struct argp tracing_argp;
+extern const struct argp stream_argp;
 extern const struct argp filter_argp;
 
 int tracing_prepare(struct tracing *t);
