@@ -19,6 +19,7 @@ static const struct command {
 	{ "heap",    cmd_heap,    "create, destroy, list or validate heaps" },
 	{ "check",   cmd_check,   "prove that BPF counts what the module counts" },
 	{ "leak",    cmd_leak,    "show what was allocated and not freed, by stack" },
+	{ "pin",     cmd_pin,     "show who keeps arenas from being given back" },
 	{ "where",   cmd_where,   "say which heap, pool and block an address lies in" },
 	{ "attach",  cmd_attach,  "leave a BPF program at work, pinned for bpftool" },
 	{ "detach",  cmd_detach,  "end what kpy attach began" },

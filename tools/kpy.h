@@ -38,6 +38,7 @@ int cmd_compare(int argc, char **argv);
 int cmd_detach(int argc, char **argv);
 int cmd_heap(int argc, char **argv);
 int cmd_leak(int argc, char **argv);
+int cmd_pin(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
