@@ -6,23 +6,15 @@
  *   control  0200  one command a write, see the table below
  *   status   0400  `key value` lines, also while a run is going on
  *   error    0400  why the last load or command was refused, empty if it was not
- *
- * A command is parsed whole, then one call is made.  Who finds a run or another
- * command going on gets EBUSY and does not wait.
  */
-#include <linux/capability.h>
-#include <linux/ctype.h>
 #include <linux/debugfs.h>
 #include <linux/fs.h>
 #include <linux/kernel.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
 #include <linux/string.h>
-#include <linux/uaccess.h>
 
 #include "lab.h"
-
-#define COMMAND_MAX	128	/* bytes of a write to `control` */
 
 static struct dentry *lab_dir;
 
@@ -61,18 +53,12 @@ static int status_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(status);
 
-static int error_show(struct seq_file *m, void *unused)
+static int do_backend(void *r, char *arg)
 {
-	char text[LAB_ERROR_MAX];
-
-	lab_report_error(text);
-	if (*text)
-		seq_printf(m, "%s\n", text);
-	return 0;
+	return lab_replay_set_backend(r, arg);
 }
-DEFINE_SHOW_ATTRIBUTE(error);
 
-static int do_fill(struct lab_replay *r, const char *arg)
+static int do_fill(void *r, char *arg)
 {
 	bool on = !strcmp(arg, "on");
 
@@ -82,105 +68,54 @@ static int do_fill(struct lab_replay *r, const char *arg)
 	return lab_replay_set_fill(r, on);
 }
 
-static int do_run_until(struct lab_replay *r, const char *arg)
+static int do_run_until(void *r, char *arg)
 {
 	u64 until;
 	int err;
 
-	err = isdigit(*arg) ? kstrtou64(arg, 10, &until) : -EINVAL;
+	err = lab_number(arg, &until);
 	if (err)
 		return lab_refuse(err, "run: '%*pE' is no number of ops", (int)strlen(arg), arg);
 	return lab_replay_run(r, until);
 }
 
-static int do_run(struct lab_replay *r, const char *unused)
+static int do_run(void *r, char *unused)
 {
 	return lab_replay_run(r, U64_MAX);
 }
 
-static int do_rewind(struct lab_replay *r, const char *unused)
+static int do_rewind(void *r, char *unused)
 {
 	return lab_replay_rewind(r);
 }
 
-static int do_drop(struct lab_replay *r, const char *unused)
+static int do_drop(void *r, char *unused)
 {
 	return lab_replay_drop(r);
 }
 
-/* A name that ends in a space takes the rest of the line as its argument. */
-static const struct {
-	const char *name;
-	int (*call)(struct lab_replay *r, const char *arg);
-} commands[] = {
-	{ "backend ", lab_replay_set_backend },
+static const struct lab_command commands[] = {
+	{ "backend ", do_backend },
 	{ "fill ", do_fill },
 	{ "run ", do_run_until },
 	{ "run", do_run },
 	{ "rewind", do_rewind },
 	{ "drop", do_drop },
+	{ }
 };
 
-static int control_do(struct lab_replay *r, const char *text)
+/* No command before the loader has closed its file. */
+static int check_loading(void *what)
 {
-	unsigned int i;
-	size_t len;
+	struct lab_replay *r = what;
 
-	for (i = 0; i < ARRAY_SIZE(commands); i++) {
-		len = strlen(commands[i].name);
-		if (strncmp(text, commands[i].name, len))
-			continue;
-		if (commands[i].name[len - 1] == ' ' || !text[len])
-			return commands[i].call(r, skip_spaces(text + len));
-	}
-	return lab_refuse(-EINVAL, "control: unknown command '%*pE'", (int)strlen(text), text);
+	return r->loading ? lab_refuse(-EBUSY, "control: a trace is being loaded") : 0;
 }
 
-/* All of a write into a string. */
-static int control_copy(char *text, const char __user *buf, size_t len)
-{
-	if (len > COMMAND_MAX)
-		return lab_refuse(-E2BIG, "control: %zu bytes, at most %d", len, COMMAND_MAX);
-	if (copy_from_user(text, buf, len))
-		return -EFAULT;
-	text[len] = '\0';
-	if (strlen(text) != len)
-		return lab_refuse(-EINVAL, "control: a NUL byte in the command");
-	return 0;
-}
-
-static ssize_t control_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
-{
-	struct lab_replay *r = file_inode(file)->i_private;
-	char text[COMMAND_MAX + 1];
-	int err;
-
-	err = control_copy(text, buf, len);
-	if (err)
-		return err;
-	if (!mutex_trylock(&r->lock))
-		return lab_refuse(-EBUSY, "control: a run or another command is going on");
-	lab_report_clear();
-	if (r->loading)
-		err = lab_refuse(-EBUSY, "control: a trace is being loaded");
-	else
-		err = control_do(r, strim(text));
-	mutex_unlock(&r->lock);
-	return err ?: len;
-}
-
-/* The mode bits stop all but root, this stops a root without its capabilities. */
-static int writer_open(struct inode *inode, struct file *file)
-{
-	if (!file_ns_capable(file, &init_user_ns, CAP_SYS_ADMIN))
-		return lab_refuse(-EPERM, "open: needs CAP_SYS_ADMIN");
-	return nonseekable_open(inode, file);
-}
-
-static const struct file_operations control_fops = {
-	.owner = THIS_MODULE,
-	.open = writer_open,
-	.write = control_write,
+static struct lab_control replay_control = {
+	.error = &lab_replay_error,
+	.commands = commands,
+	.check = check_loading,
 };
 
 static int load_open(struct inode *inode, struct file *file)
@@ -188,12 +123,12 @@ static int load_open(struct inode *inode, struct file *file)
 	struct lab_replay *r = inode->i_private;
 	int err;
 
-	err = writer_open(inode, file);
+	err = lab_writer_open(&lab_replay_error, inode, file);
 	if (err)
 		return err;
 	if (!mutex_trylock(&r->lock))
 		return lab_refuse(-EBUSY, "load: a run or another command is going on");
-	lab_report_clear();
+	lab_report_clear(&lab_replay_error);
 	err = lab_replay_load_begin(r);
 	mutex_unlock(&r->lock);
 	return err;
@@ -243,9 +178,10 @@ void lab_debugfs_init(struct lab_replay *r)
 	lab_dir = debugfs_create_dir("kpylab", NULL);
 	dir = debugfs_create_dir("replay", lab_dir);
 	debugfs_create_file("load", 0200, dir, r, &load_fops);
-	debugfs_create_file("control", 0200, dir, r, &control_fops);
 	debugfs_create_file("status", 0400, dir, NULL, &status_fops);
-	debugfs_create_file("error", 0400, dir, NULL, &error_fops);
+	replay_control.lock = &r->lock;
+	replay_control.what = r;
+	lab_control_files(&replay_control, dir);
 }
 
 /**

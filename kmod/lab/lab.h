@@ -2,17 +2,18 @@
 /*
  * kpylab: every structure and prototype of the second module.
  *
- *   debugfs.c   parses a command, makes one call, formats what report.c shows
- *   replay.c    a replay from load to drop
- *   engine.c    runs ops, accounts for the blocks
- *   trace.c     holds a PYOBTRC1 trace in memory, checks and decodes it
- *   backend.c   the allocators a replay can run on
- *   fill.c      the patterns that prove that blocks do not overlap
- *   report.c    what a reader may see while a run is going on
+ *   debugfs.c       the replay's files: its commands, formats what report.c shows
+ *   control.c       a command's way from a write to one call
+ *   replay.c        a replay from load to drop
+ *   engine.c        runs ops, accounts for the blocks
+ *   trace.c         holds a PYOBTRC1 trace in memory, checks and decodes it
+ *   backend.c       the allocators a replay can run on
+ *   fill.c          the patterns that prove that blocks do not overlap
+ *   report.c        what a reader may see while a command is going on
  *
  * Locks, outermost first:
- *   1. lab_replay.lock (mutex): the whole struct lab_replay.  Held through a
- *      run, however long; commands only try it and say EBUSY.
+ *   1. lab_replay.lock (mutex): the whole struct lab_replay.
+ *      Held through a run, however long; commands only try it and say EBUSY.
  *   2. the spinlock in report.c: the published status and error.
  */
 #ifndef _KPYLAB_H
@@ -136,6 +137,40 @@ struct lab_block {
 static_assert(sizeof(struct lab_block) == 16);
 #define LAB_IDS_MAX	(INT_MAX / sizeof(struct lab_block))
 #define LAB_GEN_MAX	((1U << 15) - 1)
+
+/**
+ * struct lab_error - the line about the last refusal, empty if there was none
+ * @text: under report.c's spinlock
+ */
+struct lab_error {
+	char text[LAB_ERROR_MAX];
+};
+
+/**
+ * struct lab_command - what can be written to a file `control`
+ * @name: one that ends in a space takes the rest of the line as its argument
+ * @call: does it, for lab_control.what
+ */
+struct lab_command {
+	const char *name;
+	int (*call)(void *what, char *arg);
+};
+
+/**
+ * struct lab_control - a folder's files `control` and `error`
+ * @lock: held through a command, however long; who finds it held gets -EBUSY
+ * @error: shown in `error`
+ * @commands: an empty one is the last
+ * @check: refuses a command whatever it is; %NULL if nothing ever does
+ * @what: the commands are about
+ */
+struct lab_control {
+	struct mutex *lock;	/* of @what */
+	struct lab_error *error;
+	const struct lab_command *commands;
+	int (*check)(void *what);
+	void *what;
+};
 
 struct lab_backend;
 
@@ -271,11 +306,21 @@ static inline bool lab_room_for(u64 bytes)
 }
 
 /* report.c APIs: */
-__printf(2, 3) int lab_refuse(int err, const char *fmt, ...);
-void lab_report_clear(void);
-void lab_report_error(char *text);
+extern struct lab_error lab_replay_error;
+
+__printf(3, 4) int lab_report_refuse(struct lab_error *error, int err, const char *fmt, ...);
+void lab_report_clear(struct lab_error *error);
+void lab_report_error(const struct lab_error *error, char *text);
 void lab_report_publish(const struct lab_status *status);
 void lab_report_status(struct lab_status *status);
+
+/* What the replay refuses, wherever it does. */
+#define lab_refuse(err, ...) lab_report_refuse(&lab_replay_error, err, __VA_ARGS__)
+
+/* control.c APIs: */
+int lab_number(const char *text, u64 *value);
+int lab_writer_open(struct lab_error *error, struct inode *inode, struct file *file);
+void lab_control_files(struct lab_control *c, struct dentry *dir);
 
 /* trace.c APIs: */
 void lab_trace_init(struct lab_trace *trace);

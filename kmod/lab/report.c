@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a reader may see while a run is going on.
+ * What a reader may see while a run or another command is going on.
  *
- * A run holds the replay's mutex, so the files `status` and `error` show the
- * copies kept here: a run publishes its status every LAB_BREATH ops, anybody
- * who refuses something leaves one line why.  The price is a spinlock around
- * a copy of about 200 bytes.
+ * A command holds its part's mutex, so the files `status` and `error` show the
+ * copies kept here: a long one publishes its status every LAB_BREATH ops,
+ * anybody who refuses something leaves one line why.  The price is a spinlock
+ * around a copy of about 200 bytes.
  */
 #include <linux/kernel.h>
 #include <linux/spinlock.h>
@@ -15,24 +15,26 @@
 
 static DEFINE_SPINLOCK(report_lock);
 static struct lab_status report_status;
-static char report_error[LAB_ERROR_MAX];
 
-static void set_error(const char *text)
+struct lab_error lab_replay_error;
+
+static void set_error(struct lab_error *error, const char *text)
 {
 	spin_lock(&report_lock);
-	strscpy(report_error, text, sizeof(report_error));
+	strscpy(error->text, text, sizeof(error->text));
 	spin_unlock(&report_lock);
 }
 
 /**
- * lab_refuse - leave one line about why something is refused
+ * lab_report_refuse - leave one line about why something is refused
+ * @error: where
  * @err: negative errno
  * @fmt: the reason, without a newline
  *
  * Context: Process context.
  * Return: @err.
  */
-int lab_refuse(int err, const char *fmt, ...)
+int lab_report_refuse(struct lab_error *error, int err, const char *fmt, ...)
 {
 	char text[LAB_ERROR_MAX];
 	va_list args;
@@ -40,30 +42,32 @@ int lab_refuse(int err, const char *fmt, ...)
 	va_start(args, fmt);
 	vscnprintf(text, sizeof(text), fmt, args);
 	va_end(args);
-	set_error(text);
+	set_error(error, text);
 	return err;
 }
 
 /**
  * lab_report_clear - forget the last refusal, a new command begins
+ * @error: where it is
  *
  * Context: Process context.
  */
-void lab_report_clear(void)
+void lab_report_clear(struct lab_error *error)
 {
-	set_error("");
+	set_error(error, "");
 }
 
 /**
  * lab_report_error - the last refusal
+ * @error: where it is
  * @text: room for LAB_ERROR_MAX bytes; an empty string if there was none
  *
  * Context: Process context, any time.
  */
-void lab_report_error(char *text)
+void lab_report_error(const struct lab_error *error, char *text)
 {
 	spin_lock(&report_lock);
-	memcpy(text, report_error, LAB_ERROR_MAX);
+	memcpy(text, error->text, LAB_ERROR_MAX);
 	spin_unlock(&report_lock);
 }
 

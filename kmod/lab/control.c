@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A command's way from a write to one call: the files of a folder that are the
+ * same whatever its commands are about.
+ *
+ *   control  0200  one command a write
+ *   error    0400  why the last one was refused, empty if it was not
+ *
+ * A command is parsed whole, then one call is made.  Who finds another command
+ * going on gets EBUSY and does not wait.
+ */
+#include <linux/capability.h>
+#include <linux/ctype.h>
+#include <linux/debugfs.h>
+#include <linux/fs.h>
+#include <linux/kernel.h>
+#include <linux/module.h>
+#include <linux/seq_file.h>
+#include <linux/string.h>
+#include <linux/uaccess.h>
+
+#include "lab.h"
+
+#define COMMAND_MAX	128	/* bytes of a write */
+
+static int error_show(struct seq_file *m, void *unused)
+{
+	const struct lab_control *c = m->private;
+	char text[LAB_ERROR_MAX];
+
+	lab_report_error(c->error, text);
+	if (*text)
+		seq_printf(m, "%s\n", text);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(error);
+
+static int call_command(const struct lab_control *c, char *text)
+{
+	const struct lab_command *command;
+	size_t len;
+
+	for (command = c->commands; command->name; command++) {
+		len = strlen(command->name);
+		if (strncmp(text, command->name, len))
+			continue;
+		if (command->name[len - 1] == ' ' || !text[len])
+			return command->call(c->what, skip_spaces(text + len));
+	}
+	return lab_report_refuse(c->error, -EINVAL, "control: unknown command '%*pE'",
+				 (int)strlen(text), text);
+}
+
+/* All of a write into a string. */
+static int copy_command(const struct lab_control *c, char *text, const char __user *buf, size_t len)
+{
+	if (len > COMMAND_MAX)
+		return lab_report_refuse(c->error, -E2BIG, "control: %zu bytes, at most %d", len,
+					 COMMAND_MAX);
+	if (copy_from_user(text, buf, len))
+		return -EFAULT;
+	text[len] = '\0';
+	if (strlen(text) != len)
+		return lab_report_refuse(c->error, -EINVAL, "control: a NUL byte in the command");
+	return 0;
+}
+
+static ssize_t control_write(struct file *file, const char __user *buf, size_t len, loff_t *pos)
+{
+	const struct lab_control *c = file_inode(file)->i_private;
+	char text[COMMAND_MAX + 1];
+	int err;
+
+	err = copy_command(c, text, buf, len);
+	if (err)
+		return err;
+	if (!mutex_trylock(c->lock))
+		return lab_report_refuse(c->error, -EBUSY, "control: another command is going on");
+	lab_report_clear(c->error);
+	err = c->check ? c->check(c->what) : 0;
+	if (!err)
+		err = call_command(c, strim(text));
+	mutex_unlock(c->lock);
+	return err ?: len;
+}
+
+static int control_open(struct inode *inode, struct file *file)
+{
+	const struct lab_control *c = inode->i_private;
+
+	return lab_writer_open(c->error, inode, file);
+}
+
+static const struct file_operations control_fops = {
+	.owner = THIS_MODULE,
+	.open = control_open,
+	.write = control_write,
+};
+
+/**
+ * lab_number - read a decimal number
+ * @text: nothing but its digits
+ * @value: where to put it
+ *
+ * Return: 0, -EINVAL if it is none, -ERANGE if it does not fit.
+ */
+int lab_number(const char *text, u64 *value)
+{
+	return isdigit(*text) ? kstrtou64(text, 10, value) : -EINVAL;
+}
+
+/**
+ * lab_writer_open - open a file that is written
+ * @error: where to say why not
+ * @inode: of the file
+ * @file: it
+ *
+ * The mode bits stop all but root, this stops a root without its capabilities.
+ *
+ * Context: Process context.
+ * Return: 0, -EPERM without CAP_SYS_ADMIN.
+ */
+int lab_writer_open(struct lab_error *error, struct inode *inode, struct file *file)
+{
+	if (!file_ns_capable(file, &init_user_ns, CAP_SYS_ADMIN))
+		return lab_report_refuse(error, -EPERM, "open: needs CAP_SYS_ADMIN");
+	return nonseekable_open(inode, file);
+}
+
+/**
+ * lab_control_files - make `control` and `error`
+ * @c: what they are about; stays until they are removed
+ * @dir: their folder
+ *
+ * Context: Process context, may sleep.
+ */
+void lab_control_files(struct lab_control *c, struct dentry *dir)
+{
+	debugfs_create_file("control", 0200, dir, c, &control_fops);
+	debugfs_create_file("error", 0400, dir, c, &error_fops);
+}
