@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * /sys/kernel/debug/kpylab/replay/: the replay's files.
+ * /sys/kernel/debug/kpylab/, and the replay's files in replay/.
  *
  *   load     0200  write a plain PYOBTRC1 file; opening it drops the old trace
  *   control  0200  one command a write, see the table below
@@ -168,10 +168,11 @@ static const struct file_operations load_fops = {
 /**
  * lab_debugfs_init - make the files
  * @r: the replay they are about
+ * @w: the workload they are about
  *
  * Context: Process context, may sleep.
  */
-void lab_debugfs_init(struct lab_replay *r)
+void lab_debugfs_init(struct lab_replay *r, struct lab_work *w)
 {
 	struct dentry *dir;
 
@@ -182,6 +183,7 @@ void lab_debugfs_init(struct lab_replay *r)
 	replay_control.lock = &r->lock;
 	replay_control.what = r;
 	lab_control_files(&replay_control, dir);
+	lab_work_debugfs_init(w, debugfs_create_dir("work", lab_dir));
 }
 
 /**

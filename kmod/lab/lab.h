@@ -9,12 +9,15 @@
  *   trace.c         holds a PYOBTRC1 trace in memory, checks and decodes it
  *   backend.c       the allocators a replay can run on
  *   fill.c          the patterns that prove that blocks do not overlap
+ *   work.c          a workload of known leaks and pins
+ *   work_debugfs.c  the workload's files
+ *   sites.c         the functions from which it calls the allocator
  *   report.c        what a reader may see while a command is going on
  *
  * Locks, outermost first:
- *   1. lab_replay.lock (mutex): the whole struct lab_replay.
+ *   1. lab_replay.lock or lab_work.lock (mutexes, never both): the whole struct.
  *      Held through a run, however long; commands only try it and say EBUSY.
- *   2. the spinlock in report.c: the published status and error.
+ *   2. the spinlock in report.c: the published statuses and errors.
  */
 #ifndef _KPYLAB_H
 #define _KPYLAB_H
@@ -290,6 +293,82 @@ struct lab_replay {
 	struct lab_backend backend;
 };
 
+/* The call sites; those before the filler have a letter each, from a on. */
+enum lab_site_id {
+	LAB_SITE_A,
+	LAB_SITE_B,
+	LAB_SITE_C,
+	LAB_SITE_D,
+	LAB_FILLER,
+	LAB_NR_SITES,
+};
+
+/**
+ * struct lab_site - a call site
+ * @alloc: gets a block
+ * @free: gives it back
+ */
+struct lab_site {
+	void *(*alloc)(struct kpy_heap *heap, size_t size);
+	void (*free)(struct kpy_heap *heap, void *ptr);
+};
+
+/**
+ * struct lab_held - a block of a site
+ * @ptr: where it is
+ * @size: bytes asked for
+ */
+struct lab_held {
+	void *ptr;
+	u32 size;
+};
+
+/**
+ * struct lab_pile - the blocks of a site
+ * @held: they, in the order in which they came
+ * @first: index of the oldest
+ * @blocks: how many
+ * @room: length of @held
+ * @bytes: asked for by them
+ */
+struct lab_pile {
+	struct lab_held *held;
+	u32 first;
+	u32 blocks;
+	u32 room;
+	u64 bytes;
+};
+
+/**
+ * struct lab_work_status - all that the file `status` of the workload shows
+ * @ops: calls of the allocator that succeeded, ever
+ * @failures: calls that got no memory, ever
+ * @blocks: now, by site
+ * @bytes: asked for by them
+ * @heap: its name, empty if there is none
+ */
+struct lab_work_status {
+	u64 ops;
+	u64 failures;
+	u64 blocks[LAB_NR_SITES];
+	u64 bytes[LAB_NR_SITES];
+	char heap[KPY_NAME_MAX + 1];
+};
+
+/**
+ * struct lab_work - the one workload there is
+ * @lock: of all that follows
+ * @now: the working copy of the status; readers see the published one
+ * @heap: held; %NULL if none is chosen
+ * @piles: by site
+ */
+struct lab_work {
+	struct mutex lock;	/* of all that follows */
+	struct lab_work_status now;
+	struct kpy_heap *heap;
+	struct lab_pile piles[LAB_NR_SITES];
+};
+
 /* Every LAB_BREATH ops: let others run, and see whether the user has had enough. */
 static inline int lab_breathe(void)
 {
@@ -306,13 +385,15 @@ static inline bool lab_room_for(u64 bytes)
 }
 
 /* report.c APIs: */
-extern struct lab_error lab_replay_error;
+extern struct lab_error lab_replay_error, lab_work_error;
 
 __printf(3, 4) int lab_report_refuse(struct lab_error *error, int err, const char *fmt, ...);
 void lab_report_clear(struct lab_error *error);
 void lab_report_error(const struct lab_error *error, char *text);
 void lab_report_publish(const struct lab_status *status);
 void lab_report_status(struct lab_status *status);
+void lab_report_publish_work(const struct lab_work_status *status);
+void lab_report_work(struct lab_work_status *status);
 
 /* What the replay refuses, wherever it does. */
 #define lab_refuse(err, ...) lab_report_refuse(&lab_replay_error, err, __VA_ARGS__)
@@ -359,8 +440,27 @@ int lab_replay_run(struct lab_replay *r, u64 until);
 int lab_replay_rewind(struct lab_replay *r);
 int lab_replay_drop(struct lab_replay *r);
 
+/* sites.c APIs: */
+extern const struct lab_site lab_sites[LAB_NR_SITES];
+void *kpylab_realloc(struct kpy_heap *heap, void *ptr, size_t size);
+void *kpylab_churn(struct kpy_heap *heap, void *ptr, size_t size);
+
+/* work.c APIs: */
+void lab_work_init(struct lab_work *w);
+void lab_work_exit(struct lab_work *w);
+int lab_work_set_heap(struct lab_work *w, const char *name);
+int lab_work_alloc(struct lab_work *w, enum lab_site_id site, u64 count, u64 size, u64 every);
+int lab_work_free(struct lab_work *w, enum lab_site_id site, u64 count);
+int lab_work_free_all(struct lab_work *w, enum lab_site_id site);
+int lab_work_realloc(struct lab_work *w, enum lab_site_id site, u64 size);
+int lab_work_churn(struct lab_work *w, u64 ops, u64 seed);
+int lab_work_drop(struct lab_work *w);
+
+/* work_debugfs.c APIs: */
+void lab_work_debugfs_init(struct lab_work *w, struct dentry *dir);
+
 /* debugfs.c APIs: */
-void lab_debugfs_init(struct lab_replay *r);
+void lab_debugfs_init(struct lab_replay *r, struct lab_work *w);
 void lab_debugfs_exit(void);
 
 #endif

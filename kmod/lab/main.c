@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * kpylab.ko: replays recorded programs inside the kernel, as a client of
- * kpymalloc.h and nothing else.
+ * kpylab.ko: replays recorded programs inside the kernel and makes workloads
+ * of known leaks, as a client of kpymalloc.h and nothing else.
  */
 #include <linux/init.h>
 #include <linux/module.h>
@@ -9,17 +9,20 @@
 #include "lab.h"
 
 static struct lab_replay replay;
+static struct lab_work work;
 
 static int __init kpylab_init(void)
 {
 	lab_replay_init(&replay);
-	lab_debugfs_init(&replay);
+	lab_work_init(&work);
+	lab_debugfs_init(&replay, &work);
 	return 0;
 }
 
 static void __exit kpylab_exit(void)
 {
 	lab_debugfs_exit();
+	lab_work_exit(&work);
 	lab_replay_exit(&replay);
 }
 

@@ -15,6 +15,7 @@
 
 static DEFINE_SPINLOCK(report_lock);
 static struct lab_status report_status;
+static struct lab_work_status report_work;
 
 struct lab_error lab_replay_error;
 
@@ -94,5 +95,31 @@ void lab_report_status(struct lab_status *status)
 {
 	spin_lock(&report_lock);
 	*status = report_status;
+	spin_unlock(&report_lock);
+}
+
+/**
+ * lab_report_publish_work - show readers a new status of the workload
+ * @status: it
+ *
+ * Context: Process context.
+ */
+void lab_report_publish_work(const struct lab_work_status *status)
+{
+	spin_lock(&report_lock);
+	report_work = *status;
+	spin_unlock(&report_lock);
+}
+
+/**
+ * lab_report_work - the status of the workload published last
+ * @status: where to put it
+ *
+ * Context: Process context, any time.
+ */
+void lab_report_work(struct lab_work_status *status)
+{
+	spin_lock(&report_lock);
+	*status = report_work;
 	spin_unlock(&report_lock);
 }
