@@ -5,6 +5,7 @@
 . ./lib.sh
 
 F=/sys/kernel/debug
+W=$F/kpylab/work
 C=$K/heaps/h/counters
 
 # inject FILE KEY=VALUE...: in /sys/kernel/debug/FILE, without a word in the log
@@ -134,6 +135,36 @@ test_run() {
 	must $L/control "backend kmalloc"
 }
 
+work_nth() { printf "$1" | ./wr -n $2 $W/control; }
+
+# Blocks and bytes of site a as kpylab knows them; as the heap does, if all are large.
+held() { echo $(value site_a_blocks $W/status) $(value site_a_bytes $W/status); }
+
+# A workload's command is done, or nothing is left of it; but for a realloc.
+test_work() {
+	local before=$(($(counts alloc_failures) - $(value failures $W/status)))
+
+	settled() {
+		case $1 in *OK) must $W/control "free a" ;; esac
+		[ "$(cat $K/heaps/h/validate)" = ok ] && [ "$(held)" = "0 0" ] &&
+			[ "$(counts large_blocks) $(($(counts allocs) - $(counts frees)))" = "0 0" ]
+	}
+	must $W/control "heap h"
+	least=3
+	each "work scatter" work_nth 'scatter a 60 64 3'
+	least=10
+	each "work alloc" work_nth 'alloc a 20 700'
+	each "work churn" work_nth 'churn 60 1'
+	must $W/control "alloc a 20 700"
+	settled() {
+		[ "$(cat $K/heaps/h/validate)" = ok ] && [ "$(held)" = "$(counts large_blocks large_bytes)" ] &&
+			must $W/control "realloc a 700"
+	}
+	each "work realloc" work_nth 'realloc a 1500'
+	is "work: failures are counted" $(($(counts alloc_failures) - $(value failures $W/status))) $before
+	must $W/control drop
+}
+
 insmod kpymalloc.ko
 insmod kpylab.ko
 load short.trace
@@ -148,6 +179,7 @@ inject fail_usercopy
 must $K/create 'h arena=16K pool=4K'
 test_create
 test_run
+test_work
 test_read
 must $L/control drop
 must $K/destroy h

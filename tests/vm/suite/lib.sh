@@ -33,7 +33,7 @@ put() { printf '%s' "$2" | ./wr "$1"; }
 # must FILE TEXT: a write that the tests rest upon
 must() {
 	local got="$(put "$@")"
-	[ "$got" = OK ] || { echo "# '$2' to $1: $got"; cat "$L/error" 2>/dev/null; not_ok "$2" "$got"; finish; }
+	[ "$got" = OK ] || { echo "# '$2' to $1: $got"; cat "${1%/*}/error" 2>/dev/null; not_ok "$2" "$got"; finish; }
 }
 
 # value KEY FILE: of a `key value` line
