@@ -50,8 +50,10 @@ static int load(const char *path, struct bpf_object **obj)
 	*obj = bpf_object__open_file(path, NULL);
 	if (!*obj)
 		return trouble("%s: this is no BPF object", path);
-	object_adapt(*obj);
 	err = bpf_object__load(*obj);
+	if (err && !module_has_btf())
+		return trouble("%s: %s; perhaps it needs the module's BTF, which is not there",
+			       path, strerror(-err));
 	return err ? object_refused(path, err) : 0;
 }
 

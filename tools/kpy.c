@@ -18,6 +18,7 @@ static const struct command {
 	{ "stat",    cmd_stat,    "show how full the heaps are" },
 	{ "heap",    cmd_heap,    "create, destroy, list or validate heaps" },
 	{ "check",   cmd_check,   "prove that BPF counts what the module counts" },
+	{ "trace",   cmd_trace,   "print allocations and frees, or steps of pools and arenas, live" },
 	{ "hist",    cmd_hist,    "show distributions of sizes, waste, latencies, lifetimes" },
 	{ "leak",    cmd_leak,    "show what was allocated and not freed, by stack" },
 	{ "pin",     cmd_pin,     "show who keeps arenas from being given back" },

@@ -43,6 +43,7 @@ int cmd_pin(int argc, char **argv);
 int cmd_record(int argc, char **argv);
 int cmd_replay(int argc, char **argv);
 int cmd_stat(int argc, char **argv);
+int cmd_trace(int argc, char **argv);
 int cmd_where(int argc, char **argv);
 
 /* text.c: messages, numbers, `key value` files */

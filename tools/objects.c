@@ -23,6 +23,24 @@ void objects_verbose(bool on)
 	verbose = on;
 }
 
+bool module_has_btf(void)
+{
+	return !access("/sys/kernel/btf/kpymalloc", F_OK);
+}
+
+/*
+ * Without the module's BTF a program sees the same arguments, only the way in
+ * differs.  What a section stands for has to be said before an object is opened.
+ */
+static int fall_back(void)
+{
+	if (libbpf_register_prog_handler("tp_btf+", BPF_PROG_TYPE_RAW_TRACEPOINT, 0, NULL) < 0 ||
+	    libbpf_register_prog_handler("fentry+", BPF_PROG_TYPE_KPROBE, 0, NULL) < 0 ||
+	    libbpf_register_prog_handler("fexit+", BPF_PROG_TYPE_KPROBE, 0, NULL) < 0)
+		return trouble("libbpf: %s", strerror(errno));
+	return 0;
+}
+
 int objects_possible(void)
 {
 	libbpf_set_print(print);
@@ -30,39 +48,12 @@ int objects_possible(void)
 		return trouble("kpymalloc is not loaded, try: insmod kpymalloc.ko");
 	if (access("/sys/fs/bpf", F_OK))
 		return trouble("this kernel has no BPF");
-	return 0;
-}
-
-bool module_has_btf(void)
-{
-	return !access("/sys/kernel/btf/kpymalloc", F_OK);
+	return module_has_btf() ? 0 : fall_back();
 }
 
 const char *objects_way(void)
 {
 	return module_has_btf() ? "tp_btf" : "raw_tp (the module has no BTF)";
-}
-
-/* Without the module's BTF a program sees the same arguments, only the way in differs. */
-static void fall_back(struct bpf_program *prog)
-{
-	const char *section = bpf_program__section_name(prog);
-	bool event = !strncmp(section, "tp_btf/", 7);
-
-	if (!event && strncmp(section, "fentry/", 7) && strncmp(section, "fexit/", 6))
-		return;
-	bpf_program__set_type(prog, event ? BPF_PROG_TYPE_RAW_TRACEPOINT : BPF_PROG_TYPE_KPROBE);
-	bpf_program__set_expected_attach_type(prog, 0);
-}
-
-void object_adapt(struct bpf_object *obj)
-{
-	struct bpf_program *prog;
-
-	if (module_has_btf())
-		return;
-	bpf_object__for_each_program(prog, obj)
-		fall_back(prog);
 }
 
 int object_refused(const char *what, int err)
@@ -129,7 +120,8 @@ static struct bpf_link *attach(struct bpf_program *prog)
 	const char *section = bpf_program__section_name(prog);
 	const char *target = strchr(section, '/');
 
-	if (target && !strncmp(section, "tp_btf/", 7) && !module_has_btf())
+	if (target && !strncmp(section, "tp_btf/", 7) &&
+	    bpf_program__type(prog) == BPF_PROG_TYPE_RAW_TRACEPOINT)
 		return bpf_program__attach_raw_tracepoint(prog, target + 1);
 	if (target && bpf_program__type(prog) == BPF_PROG_TYPE_KPROBE && section[0] == 'f')
 		return bpf_program__attach_kprobe(prog, !strncmp(section, "fexit/", 6), target + 1);

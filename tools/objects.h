@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * BPF objects on their way into the kernel.  Where kpymalloc has no BTF, the
- * way in is another one, see object_adapt().
+ * BPF objects on their way into the kernel.  Where kpymalloc has no BTF, that
+ * is another one than their sections say: objects_possible() comes before any
+ * is opened.
  */
 #ifndef _KPY_OBJECTS_H
 #define _KPY_OBJECTS_H
@@ -25,7 +26,6 @@ int objects_possible(void);		/* the module and BPF are there */
 bool module_has_btf(void);
 const char *objects_way(void);		/* how programs get their events */
 
-void object_adapt(struct bpf_object *obj);
 int object_refused(const char *what, int err);
 int object_attach(struct bpf_object *obj, struct links *links);
 int object_pin(struct bpf_object *obj, const char *dir);

@@ -105,11 +105,21 @@ static void read_map(struct stacks *s)
 	}
 }
 
+static void cut_nothing(const struct kpy_stack *stack, struct frames *f)
+{
+	for (f->nr = 0; f->nr < STACK_DEPTH && stack->ip[f->nr]; f->nr++)
+		f->ip[f->nr] = stack->ip[f->nr];
+}
+
 /* From @call_site outwards; a walk that did not come past it is worth nothing. */
 static void cut(const struct kpy_stack *stack, __u64 call_site, struct frames *f)
 {
 	int first = 0;
 
+	if (!call_site) {
+		cut_nothing(stack, f);
+		return;
+	}
 	while (first < STACK_DEPTH && stack->ip[first] != call_site)
 		first++;
 	f->ip[0] = call_site;

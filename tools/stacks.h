@@ -28,7 +28,10 @@ struct stacks;
 
 struct stacks *stacks_new(int map_fd);		/* of the map `stacks` */
 void stacks_free(struct stacks *s);
-/* From the map: cut at @call_site; the same pointer for equal frames.  @id 0: the call site alone. */
+/*
+ * From the map: cut at @call_site; the same pointer for equal frames.  @id 0: the call site alone.
+ * @call_site 0: the whole walk.
+ */
 const struct frames *stacks_find(struct stacks *s, __u32 id, __u64 call_site);
 void stacks_print(const struct frames *f, const char *indent);
 struct json_object *stacks_json(const struct frames *f);	/* an array of texts */

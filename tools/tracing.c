@@ -178,7 +178,6 @@ int tracing_load(struct tracing *t, struct bpf_object_skeleton *skel)
 	int err;
 
 	t->obj = *skel->obj;
-	object_adapt(t->obj);
 	err = bpf_object__load_skeleton(skel);
 	if (err)
 		return object_refused("cannot load the programs", err);
@@ -299,7 +298,8 @@ u64 tracing_missed(const struct tracing *t)
 		struct bpf_prog_info info = { 0 };
 		__u32 len = sizeof(info);
 
-		if (bpf_program__fd(prog) >= 0 &&
+		if (!strncmp(bpf_program__section_name(prog), "tp_btf/", 7) &&
+		    bpf_program__fd(prog) >= 0 &&
 		    !bpf_obj_get_info_by_fd(bpf_program__fd(prog), &info, &len))
 			missed += info.recursion_misses;
 	}
