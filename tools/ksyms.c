@@ -9,7 +9,7 @@
 
 #include "stacks.h"
 
-#define FUNCTION_MAX	(1 << 20)	/* bytes; what is farther from a symbol is not in it */
+#define LAST_FUNCTION	4096		/* bytes; only the start of a function is known */
 
 struct symbol {
 	__u64 address;
@@ -100,6 +100,18 @@ static size_t below(__u64 address)
 	return low;
 }
 
+static bool same_module(const struct symbol *a, const struct symbol *b)
+{
+	return a->module && b->module ? !strcmp(a->module, b->module) : a->module == b->module;
+}
+
+/* Behind the last function of a module may be anything, such as what its init was. */
+static bool behind(size_t n, __u64 address)
+{
+	return (n + 1 == nr_symbols || !same_module(&symbols[n], &symbols[n + 1])) &&
+	       address - symbols[n].address >= LAST_FUNCTION;
+}
+
 /* The function that holds @address; NULL if that is unknown. */
 const char *ksym_name(__u64 address, __u64 *offset, const char **module)
 {
@@ -107,7 +119,7 @@ const char *ksym_name(__u64 address, __u64 *offset, const char **module)
 
 	load();
 	n = below(address);
-	if (!n || address - symbols[n - 1].address >= FUNCTION_MAX)
+	if (!n || behind(n - 1, address))
 		return NULL;
 	while (n > 1 && symbols[n - 2].address == symbols[n - 1].address)
 		n--;
