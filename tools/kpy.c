@@ -22,6 +22,7 @@ static const struct command {
 	{ "hist",    cmd_hist,    "show distributions of sizes, waste, latencies, lifetimes" },
 	{ "leak",    cmd_leak,    "show what was allocated and not freed, by stack" },
 	{ "pin",     cmd_pin,     "show who keeps arenas from being given back" },
+	{ "flame",   cmd_flame,   "draw who allocates, as a flame graph" },
 	{ "where",   cmd_where,   "say which heap, pool and block an address lies in" },
 	{ "attach",  cmd_attach,  "leave a BPF program at work, pinned for bpftool" },
 	{ "detach",  cmd_detach,  "end what kpy attach began" },

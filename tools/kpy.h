@@ -36,6 +36,7 @@ int cmd_attach(int argc, char **argv);
 int cmd_check(int argc, char **argv);
 int cmd_compare(int argc, char **argv);
 int cmd_detach(int argc, char **argv);
+int cmd_flame(int argc, char **argv);
 int cmd_heap(int argc, char **argv);
 int cmd_hist(int argc, char **argv);
 int cmd_leak(int argc, char **argv);

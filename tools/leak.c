@@ -154,7 +154,7 @@ static int report(struct leak *k, bool last)
 		json_all(&k->holders);
 	else
 		print_all(k);
-	live_remarks(&k->live);
+	live_remarks(&k->live, stdout);
 	fflush(stdout);
 	if (last && k->snapshot)
 		err = snapshot_write(k->snapshot, &k->holders);

@@ -126,31 +126,10 @@ int live_begin(struct live *l)
 	return err ? err : tracing_run(&l->t);
 }
 
-static char *name_of(const struct live_heap *h, __u32 id)
-{
-	return *h->name ? format("%s", h->name) : format("#%u", id);
-}
-
-static int name_heap(const char *name, void *arg)
-{
-	struct live_known *h;
-	u64 id;
-
-	if (heap_id(name, &id))
-		return 0;
-	h = find_heap(arg, id);
-	if (!h)
-		return 0;
-	free(h->name);
-	h->name = format("%s", name);
-	return 0;
-}
-
-static int read_heaps(struct live *l)
+static void read_heaps(struct live *l)
 {
 	int fd = bpf_map__fd(l->skel->maps.heaps);
 	__u32 id, *at = NULL;
-	bool unnamed = false;
 
 	while (!bpf_map_get_next_key(fd, at, &id)) {
 		struct live_heap now;
@@ -160,11 +139,9 @@ static int read_heaps(struct live *l)
 		if (bpf_map_lookup_elem(fd, &id, &now))
 			continue;
 		if (!h)
-			h = add_heap(l, id, name_of(&now, id));
+			h = add_heap(l, id, format("%s", now.ended ? now.name : heap_by_id(id)));
 		h->now = now;
-		unnamed |= *h->name == '#';
 	}
-	return unnamed ? heap_each(name_heap, l) : 0;
 }
 
 /* What a heap took with it is in use no more. */
@@ -198,9 +175,8 @@ static int read_blocks(struct live *l, live_visit visit, void *arg)
 
 int live_read(struct live *l, live_visit visit, void *arg)
 {
-	int err = read_heaps(l);
-
-	return err ? err : read_blocks(l, visit, arg);
+	read_heaps(l);
+	return read_blocks(l, visit, arg);
 }
 
 const struct frames *live_frames(struct live *l, const struct live_block *b)
@@ -258,38 +234,42 @@ static struct sum tracked(const struct live_known *h)
 	return (struct sum){ now->small + now->large, now->small_bytes + now->large_bytes };
 }
 
-static void say(const struct live_known *h, const char *text, struct sum s, const char *end)
+static void say(FILE *out, const struct live_known *h, const char *text, struct sum s,
+		const char *end)
 {
 	char blocks[32], bytes[32];
 
-	printf("%s: %s%s blocks, %s bytes%s", h->name, text, commas(blocks, s.blocks),
-	       commas(bytes, s.bytes), end);
+	fprintf(out, "%s: %s%s blocks, %s bytes%s", h->name, text, commas(blocks, s.blocks),
+		commas(bytes, s.bytes), end);
 }
 
-static void say_before(const struct live *l, const struct live_known *h)
+static void say_before(FILE *out, const struct live *l, const struct live_known *h)
 {
 	struct sum freed = freed_since(h);
 	char blocks[32], bytes[32];
 
-	say(h, "", before(h), " were there before tracing began");
+	say(out, h, "", before(h), " were there before tracing began");
 	if (live_complete(l))
-		printf("; %s of them, %s bytes, were freed since", commas(blocks, freed.blocks),
-		       commas(bytes, freed.bytes));
-	putchar('\n');
+		fprintf(out, "; %s of them, %s bytes, were freed since",
+			commas(blocks, freed.blocks), commas(bytes, freed.bytes));
+	fputc('\n', out);
 }
 
-static void say_heap(const struct live *l, struct live_known *h)
+static void say_heap(FILE *out, const struct live *l, struct live_known *h)
 {
 	struct sum lost = { h->now.lost, h->now.lost_bytes };
+	bool old = h->started && before(h).blocks;
 
 	if (h->end_said)
 		return;
-	if (before(h).blocks && h->started)
-		say_before(l, h);
+	if (old)
+		say_before(out, l, h);
 	if (h->now.lost)
-		say(h, "", lost, " were not followed: the table was full, try --max-blocks\n");
-	if (h->now.ended)
-		say(h, "the heap is gone, and with it ", tracked(h), " of what was followed\n");
+		say(out, h, "", lost,
+		    " were not followed: the table was full, try --max-blocks\n");
+	if (h->now.ended && (old || tracked(h).blocks))
+		say(out, h, "the heap is gone, and with it ", tracked(h),
+		    " of what was followed\n");
 	h->end_said = h->now.ended;
 }
 
@@ -317,18 +297,18 @@ static void json_heap(const struct live *l, struct live_known *h)
 	tracing_json(obj);
 }
 
-static void say_losses(struct live *l)
+static void say_losses(FILE *out, const struct live *l)
 {
 	u64 missed = l->skel->bss->lost + tracing_missed(&l->t);
 
 	if (missed)
-		printf("%llu events were missed\n", missed);
+		fprintf(out, "%llu events were missed\n", missed);
 	if (l->skel->bss->stacks_lost)
-		printf("%llu stacks found no room or no end: their blocks are under the call site alone\n",
-		       l->skel->bss->stacks_lost);
+		fprintf(out, "%llu walks of a stack found no end or no room: call sites alone\n",
+			l->skel->bss->stacks_lost);
 }
 
-static void json_losses(struct live *l)
+static void json_losses(const struct live *l)
 {
 	struct json_object *obj = json_object_new_object();
 
@@ -339,18 +319,18 @@ static void json_losses(struct live *l)
 	tracing_json(obj);
 }
 
-void live_remarks(struct live *l)
+void live_remarks(struct live *l, FILE *out)
 {
 	for (struct live_known *h = l->heaps; h; h = h->next) {
 		if (l->t.json)
 			json_heap(l, h);
 		else
-			say_heap(l, h);
+			say_heap(out, l, h);
 	}
 	if (l->t.json)
 		json_losses(l);
 	else
-		say_losses(l);
+		say_losses(out, l);
 }
 
 int live_end(struct live *l, int err)

@@ -519,7 +519,7 @@ static void print_all(struct pin *p)
 		else
 			print_heap(p, h);
 	}
-	live_remarks(&p->live);
+	live_remarks(&p->live, stdout);
 	fflush(stdout);
 }
 
