@@ -34,7 +34,7 @@ static const char doc[] =
 	"  kpy hist -H web -L                  sizes, a line for each class of web\n"
 	"  kpy hist waste -i 5                 what each class wastes, every 5 s\n"
 	"  kpy hist latency -- kpy replay x.trace\n"
-	"  kpy hist life -m -Z 64              lifetimes of small blocks in milliseconds\n";
+	"  kpy hist life -m -Z 64              lifetimes of small ones in ms\n";
 
 static const struct argp_option options[] = {
 	{ "linear", 'L', "STEP", OPTION_ARG_OPTIONAL, "size: steps of STEP bytes instead of powers of "
@@ -223,7 +223,6 @@ int cmd_hist(int argc, char **argv)
 	h.skel = hist_bpf__open();
 	if (!h.skel)
 		return trouble("cannot open the programs: %s", strerror(errno));
-	h.nr_cpus = libbpf_num_possible_cpus();
 	set_parameters(&h);
 	choose(&h);
 	err = hist(&h);

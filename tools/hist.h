@@ -42,7 +42,6 @@ struct hist {
 	u64 max_blocks;
 	/* counted */
 	struct hist_bpf *skel;
-	unsigned int nr_cpus;
 	__u32 nr_slots;
 	u64 seen[HIST_SLOTS];		/* in all reports so far */
 	u64 slots[HIST_SLOTS];		/* since the last one */

@@ -6,37 +6,15 @@
 #include <string.h>
 
 #include "hist.h"
-
-/* The sum over CPUs of a value that consists of numbers. */
-static bool read_sum(const struct hist *h, struct bpf_map *map, const void *key, u64 *sum, size_t nr)
-{
-	u64 all[h->nr_cpus][nr];
-
-	memset(sum, 0, nr * sizeof(*sum));
-	if (bpf_map_lookup_elem(bpf_map__fd(map), key, all))
-		return false;
-	for (unsigned int cpu = 0; cpu < h->nr_cpus; cpu++)
-		for (size_t i = 0; i < nr; i++)
-			sum[i] += all[cpu][i];
-	return true;
-}
-
-/* @since: what @seen has grown by to become @now. */
-static void advance(u64 *since, u64 *seen, const u64 *now, size_t nr)
-{
-	for (size_t i = 0; i < nr; i++) {
-		since[i] = now[i] - seen[i];
-		seen[i] = now[i];
-	}
-}
+#include "percpu.h"
 
 void hist_read_slots(struct hist *h)
 {
 	for (__u32 i = 0; i < h->nr_slots; i++) {
 		u64 now;
 
-		read_sum(h, h->skel->maps.slots, &i, &now, 1);
-		advance(&h->slots[i], &h->seen[i], &now, 1);
+		percpu_sum(bpf_map__fd(h->skel->maps.slots), &i, &now, 1);
+		percpu_advance(&h->slots[i], &h->seen[i], &now, 1);
 	}
 }
 
@@ -46,8 +24,8 @@ void hist_read_paths(struct hist *h)
 		struct hist_paths now;
 		size_t nr = sizeof(now) / sizeof(u64);
 
-		read_sum(h, h->skel->maps.paths, &i, (u64 *)&now, nr);
-		advance((u64 *)&h->paths[i], (u64 *)&h->paths_seen[i], (u64 *)&now, nr);
+		percpu_sum(bpf_map__fd(h->skel->maps.paths), &i, (u64 *)&now, nr);
+		percpu_advance((u64 *)&h->paths[i], (u64 *)&h->paths_seen[i], (u64 *)&now, nr);
 	}
 }
 
@@ -64,7 +42,7 @@ static void add_row(struct hist *h, struct class_row **rows, size_t *nr, const s
 {
 	struct class_row row = { .key = *key }, *old;
 
-	if (!read_sum(h, h->skel->maps.classes, key, (u64 *)&row.now, 2))
+	if (!percpu_sum(bpf_map__fd(h->skel->maps.classes), key, (u64 *)&row.now, 2))
 		return;
 	old = h->nr_rows ? bsearch(key, h->rows, h->nr_rows, sizeof(row), by_class) : NULL;
 	row.since.blocks = row.now.blocks - (old ? old->now.blocks : 0);

@@ -20,6 +20,7 @@ static const struct command {
 	{ "check",   cmd_check,   "prove that BPF counts what the module counts" },
 	{ "trace",   cmd_trace,   "print allocations and frees, or steps of pools and arenas, live" },
 	{ "hist",    cmd_hist,    "show distributions of sizes, waste, latencies, lifetimes" },
+	{ "rate",    cmd_rate,    "show who allocates and frees how much a second" },
 	{ "leak",    cmd_leak,    "show what was allocated and not freed, by stack" },
 	{ "pin",     cmd_pin,     "show who keeps arenas from being given back" },
 	{ "flame",   cmd_flame,   "draw who allocates, as a flame graph" },

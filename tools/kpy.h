@@ -39,6 +39,7 @@ int cmd_detach(int argc, char **argv);
 int cmd_flame(int argc, char **argv);
 int cmd_heap(int argc, char **argv);
 int cmd_hist(int argc, char **argv);
+int cmd_rate(int argc, char **argv);
 int cmd_leak(int argc, char **argv);
 int cmd_pin(int argc, char **argv);
 int cmd_record(int argc, char **argv);
