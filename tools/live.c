@@ -227,6 +227,19 @@ static struct sum freed_since(const struct live_known *h)
 	};
 }
 
+/* As of the last live_read(): none is left of those from before. */
+bool live_knows_all(struct live *l, __u32 heap)
+{
+	const struct live_known *h = find_heap(l, heap);
+
+	if (!live_complete(l))
+		return false;
+	if (!h || !h->started)
+		return true;
+	return h->now.small_at_start - h->now.tracked_at_start.small ==
+	       h->now.freed.small - h->now.freed_at_start.small;
+}
+
 static struct sum tracked(const struct live_known *h)
 {
 	const struct live_moment *now = &h->now.tracked;

@@ -51,6 +51,7 @@ int live_begin(struct live *l);
 int live_read(struct live *l, live_visit visit, void *arg);
 const struct frames *live_frames(struct live *l, const struct live_block *b);
 bool live_complete(const struct live *l);
+bool live_knows_all(struct live *l, __u32 heap);	/* its small blocks, whoever has them */
 void live_remarks(struct live *l, FILE *out);
 int live_end(struct live *l, int err);
 

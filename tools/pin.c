@@ -277,9 +277,14 @@ static void add_block(const struct live_block *b, void *arg)
 	sit(a, holders_get(&p->holders, live_frames(&p->live, b)), 1, size, b->born);
 }
 
-/* Nobody is known for those blocks that the module has and the table has not. */
+/*
+ * Nobody is known for those blocks that the module has and the table has not,
+ * unless they were freed after the module had been asked.
+ */
 static void seat_unknown(struct pin *p, struct arena *a)
 {
+	if (live_knows_all(&p->live, a->heap->id))
+		return;
 	if (a->blocks > a->seen_blocks && a->bytes > a->seen_bytes)
 		sit(a, holders_get(&p->holders, NULL), a->blocks - a->seen_blocks,
 		    a->bytes - a->seen_bytes, 0);

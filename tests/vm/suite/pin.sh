@@ -134,6 +134,21 @@ g: 0 of 0"
 	must $K/destroy g
 }
 
+# A heap in use, all of it followed: whom the table has no more has freed it meanwhile.
+test_busy() {
+	start
+	cat > /tmp/work <<-E
+	printf 'churn 1000000000000 1' | timeout -s INT 5 ./wr $W/control
+	E
+	kpy pin -s --below 100 -i 0.5 6 sh /tmp/work > /tmp/report 2> /tmp/status
+	is "a busy heap: all of it is known" "$(grep -c unknown /tmp/report)" 0
+	holds "  some of it" [ $(grep -c '^ .* kpylab_churn+' /tmp/report) -gt 3 ]
+	must $W/control 'alloc a 1 64'
+	kpy pin -s --below 100 -d 1 > /tmp/report 2> /tmp/status
+	is "  and then what is from before" "$(rows)" "65536 65536 1 1 64 (unknown:"
+	end
+}
+
 test_full() {
 	start
 	pin '-s --max-blocks 20' 'scatter a 1120 512 112'
@@ -150,6 +165,7 @@ test_below
 test_before
 test_keep_last
 test_sites_and_heaps
+test_busy
 test_full
 rmmod kpylab
 is "the module goes: nothing is attached" "$(rmmod kpymalloc 2>&1)" ""
