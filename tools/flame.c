@@ -43,7 +43,7 @@ static const char doc[] =
 	"EXAMPLES\n"
 	"  kpy flame -d 10 > alloc.folded           bytes asked for in ten seconds\n"
 	"  kpy flame --svg alloc.svg -- ./work      a picture for a browser\n"
-	"  kpy flame --live --count -H web -d 60    blocks that are in use after a minute\n";
+	"  kpy flame --live --count -H web -d 60    blocks in use after a minute\n";
 
 static const struct argp_option options[] = {
 	{ "live", OPT_LIVE, NULL, 0, "Only what is still in use at the end", 0 },
@@ -147,7 +147,7 @@ static void say_losses(const struct flame *f)
 		fprintf(stderr, "%llu blocks, %llu bytes found no room among the stacks\n",
 			f->skel->bss->lost.blocks, f->skel->bss->lost.bytes);
 	if (f->skel->bss->stacks_lost)
-		fprintf(stderr, "%llu walks of a stack found no end or no room: call sites alone\n",
+		fprintf(stderr, "%llu times no stack could be had: their blocks are under a call site alone\n",
 			f->skel->bss->stacks_lost);
 	if (missed)
 		fprintf(stderr, "%llu events were missed\n", missed);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Kernel addresses by name: /proc/kallsyms, read once, when first asked for.
- * What the kernel hides (kptr_restrict) is unknown, and printed as a number.
+ * Kernel addresses by name: /proc/kallsyms, read when first asked for, and again
+ * when modules have come or gone since.  What the kernel hides (kptr_restrict) is
+ * unknown, and printed as a number.
  */
 #include <errno.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include "stacks.h"
 
 #define LAST_FUNCTION	4096		/* bytes; only the start of a function is known */
+#define LOOK		0.5		/* seconds between two looks at the modules */
 
 struct symbol {
 	__u64 address;
@@ -19,6 +21,7 @@ struct symbol {
 
 static struct symbol *symbols;
 static size_t nr_symbols;
+static char *names;			/* what the symbols point into */
 
 static void add(const struct symbol *s)
 {
@@ -62,26 +65,62 @@ static int by_address(const void *a, const void *b)
 
 static void load(void)
 {
-	static bool loaded;
-	char *text = NULL, *rest, *line;
+	char *rest, *line;
 	size_t size = 0;
-	FILE *f;
+	FILE *f = fopen("/proc/kallsyms", "r");
 
-	if (loaded)
-		return;
-	loaded = true;
-	f = fopen("/proc/kallsyms", "r");
-	if (!f || getdelim(&text, &size, '\0', f) < 0)
+	free(names);
+	names = NULL;
+	nr_symbols = 0;
+	if (!f || getdelim(&names, &size, '\0', f) < 0)
 		trouble("/proc/kallsyms: %s, addresses stay numbers", strerror(errno));
-	rest = text;
+	rest = names;
 	while ((line = strsep(&rest, "\n")))
 		parse(line);
 	if (nr_symbols)
 		qsort(symbols, nr_symbols, sizeof(*symbols), by_address);
-	else
-		free(text);
 	if (f)
 		fclose(f);
+}
+
+static u64 mix(u64 hash, const char *word)
+{
+	while (*word)
+		hash = (hash ^ (unsigned char)*word++) * 1099511628211ULL;
+	return hash;
+}
+
+/* A number for the modules and where they are; how often they are used does not matter. */
+static u64 modules_hash(void)
+{
+	char name[64], size[32], state[32], address[32], *line = NULL;
+	FILE *f = fopen("/proc/modules", "r");
+	size_t room = 0;
+	u64 hash = 1;
+
+	while (f && getline(&line, &room, f) > 0)
+		if (sscanf(line, "%63s %31s %*s %*s %31s %31s", name, size, state, address) == 4)
+			hash = mix(mix(mix(mix(hash, name), size), state), address);
+	free(line);
+	if (f)
+		fclose(f);
+	return hash;
+}
+
+static void refresh(void)
+{
+	static double looked;
+	static u64 known;		/* 0: nothing has been read yet */
+	u64 hash;
+
+	if (known && now() < looked + LOOK)
+		return;
+	looked = now();
+	hash = modules_hash();
+	if (hash == known)
+		return;
+	known = hash;
+	load();
 }
 
 /* The number of symbols that start at or below @address */
@@ -112,12 +151,12 @@ static bool behind(size_t n, __u64 address)
 	       address - symbols[n].address >= LAST_FUNCTION;
 }
 
-/* The function that holds @address; NULL if that is unknown. */
+/* The function that holds @address; NULL if that is unknown.  Good until the next call. */
 const char *ksym_name(__u64 address, __u64 *offset, const char **module)
 {
 	size_t n;
 
-	load();
+	refresh();
 	n = below(address);
 	if (!n || behind(n - 1, address))
 		return NULL;

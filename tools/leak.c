@@ -34,7 +34,7 @@ static const char doc[] =
 	"from before are counted, too, and told apart.\v"
 	"EXAMPLES\n"
 	"  kpy leak -d 10                      after ten seconds, all heaps\n"
-	"  kpy leak -H web -i 5 --older 1000   each five seconds, blocks of a second and more\n"
+	"  kpy leak -H web -i 5 --older 1000   blocks that live for a second\n"
 	"  kpy leak --snapshot a -- ./work     keep the outcome in a file\n"
 	"  kpy leak --diff a b                 what grew between two of them\n";
 

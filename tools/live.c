@@ -317,7 +317,7 @@ static void say_losses(FILE *out, const struct live *l)
 	if (missed)
 		fprintf(out, "%llu events were missed\n", missed);
 	if (l->skel->bss->stacks_lost)
-		fprintf(out, "%llu walks of a stack found no end or no room: call sites alone\n",
+		fprintf(out, "%llu times no stack could be had: their blocks are under a call site alone\n",
 			l->skel->bss->stacks_lost);
 }
 

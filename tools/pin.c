@@ -70,7 +70,7 @@ static const char doc[] =
 	"are those of the blocks' classes, OLDEST is in seconds.\v"
 	"EXAMPLES\n"
 	"  kpy pin -d 10                    after ten seconds, all heaps\n"
-	"  kpy pin -H web --below 10 -i 5   arenas used to less than 10 %, each five seconds\n"
+	"  kpy pin -H web --below 10 -i 5   arenas used to less than 10 %\n"
 	"  kpy pin -s -- ./work             by call site: far cheaper\n";
 
 static const struct argp_option options[] = {

@@ -14,7 +14,7 @@
 #include "../bpf/stack.h"
 #include "kpy.h"
 
-/* ksyms.c: /proc/kallsyms, read when first asked for */
+/* ksyms.c: /proc/kallsyms, as of the modules of now */
 const char *ksym_name(__u64 address, __u64 *offset, const char **module);	/* NULL: unknown */
 char *ksym_text(__u64 address);		/* "name+0x12 [module]", to be freed */
 
