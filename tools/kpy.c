@@ -126,7 +126,9 @@ int main(int argc, char **argv)
 	argp_err_exit_status = KPY_TROUBLE;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &inv);
 	status = run(&inv, argc, argv);
-	if ((fflush(stdout) || ferror(stdout)) && !status)
+	if (fflush(stdout) && !status)
 		return trouble("cannot write the output: %s", strerror(errno));
+	if (ferror(stdout) && !status)
+		return trouble("cannot write the output");	/* errno is from later */
 	return status;
 }

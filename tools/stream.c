@@ -221,7 +221,7 @@ static int output_status(void)
 {
 	int err = out_error();
 
-	return err && err != EPIPE ? trouble("standard output: %s", strerror(err)) : 0;
+	return err && err != EPIPE ? trouble("cannot write the output: %s", strerror(err)) : 0;
 }
 
 static int stream(struct streamer *s)
