@@ -8,9 +8,14 @@
 
 #include <linux/btf.h>
 #include <linux/btf_ids.h>
+#include <linux/slab.h>
 
 #ifndef __bpf_kfunc		/* before 6.3 */
 #define __bpf_kfunc		noinline
+#endif
+
+#ifndef SLAB_NO_MERGE		/* before 6.5: a flag that costs nothing and has that effect */
+#define SLAB_NO_MERGE		SLAB_NOLEAKTRACE
 #endif
 
 #ifndef BTF_KFUNCS_START	/* before 6.9 */

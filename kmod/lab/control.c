@@ -22,6 +22,7 @@
 #include "lab.h"
 
 #define COMMAND_MAX	128	/* bytes of a write */
+#define BLANKS		" \t\n"
 
 static int error_show(struct seq_file *m, void *unused)
 {
@@ -107,6 +108,22 @@ static const struct file_operations control_fops = {
 int lab_number(const char *text, u64 *value)
 {
 	return isdigit(*text) ? kstrtou64(text, 10, value) : -EINVAL;
+}
+
+/**
+ * lab_word - cut off a command's next word
+ * @rest: what is left of it, with no blanks in front of it afterwards
+ *
+ * Return: the word, empty at the end.
+ */
+char *lab_word(char **rest)
+{
+	char *word = skip_spaces(*rest);
+	char *end = word + strcspn(word, BLANKS);
+
+	*rest = *end ? skip_spaces(end + 1) : end;
+	*end = '\0';
+	return word;
 }
 
 /**

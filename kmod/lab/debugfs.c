@@ -14,7 +14,7 @@
 #include <linux/seq_file.h>
 #include <linux/string.h>
 
-#include "lab.h"
+#include "bench.h"
 
 static struct dentry *lab_dir;
 
@@ -169,10 +169,11 @@ static const struct file_operations load_fops = {
  * lab_debugfs_init - make the files
  * @r: the replay they are about
  * @w: the workload they are about
+ * @b: the benchmark they are about
  *
  * Context: Process context, may sleep.
  */
-void lab_debugfs_init(struct lab_replay *r, struct lab_work *w)
+void lab_debugfs_init(struct lab_replay *r, struct lab_work *w, struct lab_bench *b)
 {
 	struct dentry *dir;
 
@@ -184,6 +185,7 @@ void lab_debugfs_init(struct lab_replay *r, struct lab_work *w)
 	replay_control.what = r;
 	lab_control_files(&replay_control, dir);
 	lab_work_debugfs_init(w, debugfs_create_dir("work", lab_dir));
+	lab_bench_debugfs_init(b, debugfs_create_dir("bench", lab_dir));
 }
 
 /**

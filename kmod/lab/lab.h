@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * kpylab: every structure and prototype of the second module.
+ * kpylab: every structure and prototype of the second module, but for those of
+ * the benchmark, see bench.h.
  *
  *   debugfs.c       the replay's files: its commands, formats what report.c shows
  *   control.c       a command's way from a write to one call
@@ -15,7 +16,8 @@
  *   report.c        what a reader may see while a command is going on
  *
  * Locks, outermost first:
- *   1. lab_replay.lock or lab_work.lock (mutexes, never both): the whole struct.
+ *   1. lab_replay.lock, lab_work.lock or lab_bench.lock (mutexes, never two): the
+ *      whole struct.
  *      Held through a run, however long; commands only try it and say EBUSY.
  *   2. the spinlock in report.c: the published statuses and errors.
  */
@@ -176,6 +178,7 @@ struct lab_control {
 };
 
 struct lab_backend;
+struct lab_bench;
 
 /**
  * struct lab_backend_ops - an allocator under test
@@ -400,6 +403,7 @@ void lab_report_work(struct lab_work_status *status);
 
 /* control.c APIs: */
 int lab_number(const char *text, u64 *value);
+char *lab_word(char **rest);
 int lab_writer_open(struct lab_error *error, struct inode *inode, struct file *file);
 void lab_control_files(struct lab_control *c, struct dentry *dir);
 
@@ -460,7 +464,7 @@ int lab_work_drop(struct lab_work *w);
 void lab_work_debugfs_init(struct lab_work *w, struct dentry *dir);
 
 /* debugfs.c APIs: */
-void lab_debugfs_init(struct lab_replay *r, struct lab_work *w);
+void lab_debugfs_init(struct lab_replay *r, struct lab_work *w, struct lab_bench *b);
 void lab_debugfs_exit(void);
 
 #endif

@@ -1,27 +1,30 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * kpylab.ko: replays recorded programs inside the kernel and makes workloads
- * of known leaks, as a client of kpymalloc.h and nothing else.
+ * kpylab.ko: replays recorded programs inside the kernel, makes workloads of
+ * known leaks and measures allocators, as a client of kpymalloc.h and nothing else.
  */
 #include <linux/init.h>
 #include <linux/module.h>
 
-#include "lab.h"
+#include "bench.h"
 
 static struct lab_replay replay;
 static struct lab_work work;
+static struct lab_bench bench;
 
 static int __init kpylab_init(void)
 {
 	lab_replay_init(&replay);
 	lab_work_init(&work);
-	lab_debugfs_init(&replay, &work);
+	lab_bench_init(&bench);
+	lab_debugfs_init(&replay, &work, &bench);
 	return 0;
 }
 
 static void __exit kpylab_exit(void)
 {
 	lab_debugfs_exit();
+	lab_bench_exit(&bench);
 	lab_work_exit(&work);
 	lab_replay_exit(&replay);
 }

@@ -16,8 +16,6 @@
 
 #define refuse(err, ...) lab_report_refuse(&lab_work_error, err, __VA_ARGS__)
 
-#define BLANKS		" \t\n"
-
 static int status_show(struct seq_file *m, void *unused)
 {
 	struct lab_work_status s;
@@ -35,17 +33,6 @@ static int status_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(status);
 
-/* The next word of @rest, empty at its end. */
-static char *next_word(char **rest)
-{
-	char *word = skip_spaces(*rest);
-	char *end = word + strcspn(word, BLANKS);
-
-	*rest = *end ? end + 1 : end;
-	*end = '\0';
-	return word;
-}
-
 /* The @want numbers that @rest must consist of. */
 static int parse_numbers(char *rest, u64 *numbers, unsigned int want, const char *usage)
 {
@@ -54,7 +41,7 @@ static int parse_numbers(char *rest, u64 *numbers, unsigned int want, const char
 	int err;
 
 	for (i = 0; i < want; i++) {
-		word = next_word(&rest);
+		word = lab_word(&rest);
 		if (!*word)
 			break;
 		err = lab_number(word, &numbers[i]);
@@ -70,7 +57,7 @@ static int parse_numbers(char *rest, u64 *numbers, unsigned int want, const char
 /* The site's letter in front. */
 static int parse_site(char **rest, enum lab_site_id *site, const char *usage)
 {
-	char *word = next_word(rest);
+	char *word = lab_word(rest);
 
 	if (*word < 'a' || *word >= 'a' + LAB_FILLER || word[1])
 		return refuse(-EINVAL, "'%*pE' is no site: give %s", (int)strlen(word), word,

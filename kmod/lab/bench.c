@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * kpybench: what allocators cost, pattern by pattern.
+ *
+ * A measurement does a pattern a few times, with the same blocks in the same
+ * order whatever the allocator; the first time warms up, of the others the
+ * least and the median are kept.  Everything is freed afterwards.  To learn
+ * what an allocator costs, subtract what the backend `none` took.
+ */
+#include <linux/err.h>
+#include <linux/kernel.h>
+#include <linux/lockdep.h>
+#include <linux/preempt.h>
+#include <linux/sort.h>
+#include <linux/spinlock.h>
+#include <linux/string.h>
+
+#include "bench.h"
+
+#define BATCH		4096		/* blocks at one time */
+#define PAIRS		20000
+#define IRQ_PAIRS	2000
+#define MIXED		100000		/* live blocks */
+#define MIXED_SLICE	10000
+#define LARGE		1064		/* bytes */
+#define SMP_OPS		0x20000		/* a thread */
+#define SEED		42
+
+static const struct bench_pattern patterns[] = {
+#define SECTIONS	.measure = bench_measure_sections
+#define PAIR		SECTIONS, .ops = PAIRS, .slice = PAIRS / 4
+#define PAIR_IN(where_)	SECTIONS, .timed = STEP_PAIR_ATOMIC, .where = where_, .ops = IRQ_PAIRS, \
+			.slice = IRQ_PAIRS, .size = BENCH_SIZE, .resizable = true
+#define BATCHES		SECTIONS, .ops = BATCH, .slice = BATCH, .size = BENCH_SIZE, \
+			.resizable = true
+#define MIXES		SECTIONS, .ops = MIXED, .slice = MIXED_SLICE
+#define THREADS		.ops = SMP_OPS, .size = BENCH_SIZE, .resizable = true
+	{ "pair_fixed", PAIR, .timed = STEP_PAIR_FIXED, .size = BENCH_SIZE, .resizable = true },
+	{ "pair_var", PAIR, .timed = STEP_PAIR_VAR, .size = BENCH_SIZE, .resizable = true },
+	{ "pair_const", PAIR, .timed = STEP_PAIR_CONST, .size = BENCH_SIZE },
+	{ "pair_large", PAIR, .timed = STEP_PAIR_VAR, .size = LARGE, .resizable = true },
+	{ "pair_hardirq", PAIR_IN(BENCH_HARDIRQ) },
+	{ "pair_softirq", PAIR_IN(BENCH_SOFTIRQ) },
+	{ "batch_alloc", BATCHES, .timed = STEP_BATCH_ALLOC },
+	{ "batch_fifo", BATCHES, .before = STEP_BATCH_ALLOC, .timed = STEP_BATCH_FIFO },
+	{ "batch_lifo", BATCHES, .before = STEP_BATCH_ALLOC, .timed = STEP_BATCH_LIFO },
+	{ "cross_free", BATCHES, .before = STEP_BATCH_ALLOC, .before_where = BENCH_OTHER_CPU,
+	  .timed = STEP_BATCH_FIFO },
+	{ "bulk16_alloc", BATCHES, .timed = STEP_BULK_ALLOC, .chunk = 16 },
+	{ "bulk16_free", BATCHES, .before = STEP_BULK_ALLOC, .timed = STEP_BULK_FREE, .chunk = 16 },
+	{ "bulk64_alloc", BATCHES, .timed = STEP_BULK_ALLOC, .chunk = 64 },
+	{ "bulk64_free", BATCHES, .before = STEP_BULK_ALLOC, .timed = STEP_BULK_FREE, .chunk = 64 },
+	{ "bulk256_alloc", BATCHES, .timed = STEP_BULK_ALLOC, .chunk = 256 },
+	{ "bulk256_free", BATCHES, .before = STEP_BULK_ALLOC, .timed = STEP_BULK_FREE,
+	  .chunk = 256 },
+	{ "mixed_alloc", MIXES, .timed = STEP_MIXED_ALLOC },
+	{ "mixed_random_free", MIXES, .before = STEP_MIXED_ALLOC, .timed = STEP_MIXED_FREE },
+	{ "churn", MIXES, .before = STEP_MIXED_ALLOC, .timed = STEP_CHURN },
+	{ "smp_pairs_one", bench_measure_pairs, THREADS },
+	{ "smp_pairs_all", bench_measure_pairs, THREADS, .all_cpus = true },
+	{ "smp_batch256_one", bench_measure_batches, THREADS },
+	{ "smp_batch256_all", bench_measure_batches, THREADS, .all_cpus = true },
+	{ "producer_consumer", bench_measure_transfer, THREADS, .all_cpus = true },
+};
+
+static DEFINE_SPINLOCK(results_lock);
+static struct bench_result results[BENCH_RESULTS];
+static unsigned int nr_results;
+
+struct lab_error lab_bench_error;
+
+/**
+ * lab_bench_result - a line of `results`
+ * @i: its number, from 0
+ * @result: where to put it
+ *
+ * Context: Process context, any time.
+ * Return: is there such a line?
+ */
+bool lab_bench_result(unsigned int i, struct bench_result *result)
+{
+	bool there;
+
+	spin_lock(&results_lock);
+	there = i < nr_results;
+	if (there)
+		*result = results[i];
+	spin_unlock(&results_lock);
+	return there;
+}
+
+static int add_result(const struct bench_result *result)
+{
+	bool room;
+
+	spin_lock(&results_lock);
+	room = nr_results < BENCH_RESULTS;
+	if (room)
+		results[nr_results++] = *result;
+	spin_unlock(&results_lock);
+	return room ? 0 : bench_refuse(-ENOSPC, "results are full, clear them first");
+}
+
+static const struct bench_pattern *find_pattern(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(patterns); i++) {
+		if (!strcmp(name, patterns[i].name))
+			return &patterns[i];
+	}
+	return NULL;
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+	u64 x = *(const u64 *)a, y = *(const u64 *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* The repetitions with the least and with the middle figure. */
+static void summarize(struct bench_result *result, const struct bench_time *times)
+{
+	u64 ns[BENCH_REPS - 1], cycles[BENCH_REPS - 1];
+	unsigned int i;
+
+	for (i = 0; i < BENCH_REPS - 1; i++) {
+		ns[i] = times[i + 1].ns;
+		cycles[i] = times[i + 1].cycles;
+	}
+	sort(ns, ARRAY_SIZE(ns), sizeof(*ns), compare_u64, NULL);
+	sort(cycles, ARRAY_SIZE(cycles), sizeof(*cycles), compare_u64, NULL);
+	result->min.ns = ns[0];
+	result->min.cycles = cycles[0];
+	result->median_ns = ns[ARRAY_SIZE(ns) / 2];
+}
+
+static int repeat(struct bench_run *run, struct bench_time *times)
+{
+	unsigned int i;
+	int err = 0;
+
+	for (i = 0; !err && i < BENCH_REPS; i++) {
+		err = run->pattern->measure(run, &times[i]);
+		bench_job_free_blocks(&run->job, run->backend);
+	}
+	return err;
+}
+
+static int measure(struct bench_run *run)
+{
+	struct bench_time times[BENCH_REPS] = {};
+	struct bench_result result = {
+		.backend = run->backend->name,
+		.pattern = run->pattern->name,
+		.size = run->job.size,
+		.ops = run->pattern->ops,
+	};
+	int err;
+
+	err = bench_job_open(&run->job, run->backend, SEED);
+	if (err)
+		return err;
+	migrate_disable();
+	err = repeat(run, times);
+	migrate_enable();
+	bench_job_close(&run->job, run->backend);
+	if (err)
+		return err;
+	summarize(&result, times);
+	return add_result(&result);
+}
+
+/* @size: 0 for that of the pattern. */
+static int choose_size(struct bench_run *run, u64 size)
+{
+	const struct bench_pattern *p = run->pattern;
+	u32 max = run->backend->max_size;
+
+	if (size && !p->resizable)
+		return bench_refuse(-EINVAL, "run: %s has its own sizes", p->name);
+	if (size > KMALLOC_MAX_CACHE_SIZE)
+		return bench_refuse(-ERANGE, "run: %llu bytes, at most %lu", size,
+				    KMALLOC_MAX_CACHE_SIZE);
+	run->job.size = size ?: p->size;
+	if (p->timed == STEP_PAIR_VAR && max && run->job.size > max)
+		return bench_refuse(-ERANGE, "run: %s has nothing for %u bytes",
+				    run->backend->name, run->job.size);
+	return 0;
+}
+
+/**
+ * lab_bench_run - measure a pattern on an allocator
+ * @b: benchmark
+ * @backend: name of the allocator
+ * @pattern: name of the pattern
+ * @size: of the blocks, 0 for the usual one
+ *
+ * Context: Process context under @b->lock, may sleep and take long.
+ * Return: 0, -EINVAL for an unknown name, -EBUSY while blocks are held, -ERANGE for too
+ * big a block, -ENOENT without a heap, -ENODEV without a second CPU, -ENOMEM, -ENOSPC,
+ * -EINTR on a signal.
+ */
+int lab_bench_run(struct lab_bench *b, const char *backend, const char *pattern, u64 size)
+{
+	struct bench_run run = {
+		.backend = bench_backend_find(backend),
+		.pattern = find_pattern(pattern),
+	};
+	int err;
+
+	lockdep_assert_held(&b->lock);
+	if (!run.backend)
+		return bench_refuse(-EINVAL, "run: no backend '%*pE'", (int)strlen(backend),
+				    backend);
+	if (!run.pattern)
+		return bench_refuse(-EINVAL, "run: no pattern '%*pE'", (int)strlen(pattern),
+				    pattern);
+	if (b->held_by)
+		return bench_refuse(-EBUSY, "run: blocks are held, release them first");
+	err = choose_size(&run, size);
+	if (err)
+		return err;
+	run.job.heap = b->heap;
+	run.job.count = min_t(u32, run.pattern->ops, MIXED);
+	run.job.chunk = run.pattern->chunk;
+	return measure(&run);
+}
+
+/**
+ * lab_bench_clear - forget the results
+ * @b: benchmark
+ *
+ * Context: Process context.
+ * Return: 0.
+ */
+int lab_bench_clear(struct lab_bench *b)
+{
+	spin_lock(&results_lock);
+	nr_results = 0;
+	spin_unlock(&results_lock);
+	return 0;
+}
+
+static void put_heap(struct lab_bench *b)
+{
+	if (b->heap)
+		kpy_heap_put(b->heap);
+	b->heap = NULL;
+}
+
+/**
+ * lab_bench_set_heap - choose the heap to measure, or none
+ * @b: benchmark
+ * @name: of the heap, empty to let go of the last one
+ *
+ * Context: Process context under @b->lock, may sleep.
+ * Return: 0, -EBUSY while blocks are held, -ENOENT if there is no such heap.
+ */
+int lab_bench_set_heap(struct lab_bench *b, const char *name)
+{
+	struct kpy_heap *heap;
+
+	lockdep_assert_held(&b->lock);
+	if (b->held_by)
+		return bench_refuse(-EBUSY, "heap: blocks are held, release them first");
+	if (!*name) {
+		put_heap(b);
+		return 0;
+	}
+	heap = kpy_heap_get(name);
+	if (IS_ERR(heap))
+		return bench_refuse(PTR_ERR(heap), "heap: no heap '%*pE'", (int)strlen(name),
+				    name);
+	put_heap(b);
+	b->heap = heap;
+	return 0;
+}
+
+/**
+ * lab_bench_init - no heap, no blocks, no results
+ * @b: benchmark, all zeroes
+ *
+ * Context: Process context.
+ */
+void lab_bench_init(struct lab_bench *b)
+{
+	mutex_init(&b->lock);
+}
+
+/**
+ * lab_bench_exit - give everything back
+ * @b: benchmark that nobody can reach any more
+ *
+ * Context: Process context, may sleep.
+ */
+void lab_bench_exit(struct lab_bench *b)
+{
+	if (b->held_by)
+		bench_job_close(&b->held, b->held_by);
+	put_heap(b);
+	mutex_destroy(&b->lock);
+}

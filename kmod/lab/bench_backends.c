@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The allocators that are measured.
+ *
+ * Another one needs: NAME_alloc and NAME_free for blocks of any size, their
+ * _fixed forms for one size chosen before (all the same here for those that
+ * make no use of it), NAME_alloc_bulk and NAME_free_bulk, a way to free a block
+ * wherever it came from, its bench_steps.h and a line in backends[].
+ */
+#include <linux/kernel.h>
+#include <linux/slab.h>
+#include <linux/string.h>
+
+#include "bench_patterns.h"
+
+/*
+ * none: calls that do nothing, whose cost is that of the loops and of calling.
+ * They have the arguments of kmalloc() and kfree(); a heap or a cache to be
+ * passed besides counts as a cost of the allocator that wants it.
+ */
+static noinline __noclone void *nothing_alloc(size_t size, gfp_t gfp)
+{
+	asm volatile("" : "+r" (size) : : "memory");
+	return (void *)size;
+}
+
+static noinline __noclone void nothing_free(void *ptr)
+{
+	asm volatile("" : : "r" (ptr) : "memory");
+}
+
+static noinline __noclone u32 nothing_alloc_bulk(u32 count, void **blocks)
+{
+	asm volatile("" : "+r" (count) : : "memory");
+	return count;
+}
+
+static noinline __noclone void nothing_free_bulk(u32 count, void **blocks)
+{
+	asm volatile("" : : "r" (count) : "memory");
+}
+
+static __always_inline void *none_alloc(const struct bench_job *job, size_t size, gfp_t gfp)
+{
+	return nothing_alloc(size, gfp);
+}
+
+static __always_inline void none_free(const struct bench_job *job, void *ptr, size_t size)
+{
+	nothing_free(ptr);
+}
+
+static __always_inline u32 none_alloc_bulk(const struct bench_job *job, u32 count, void **blocks)
+{
+	return nothing_alloc_bulk(count, blocks);
+}
+
+static __always_inline void none_free_bulk(const struct bench_job *job, u32 count, void **blocks)
+{
+	nothing_free_bulk(count, blocks);
+}
+
+static void none_free_any(const struct bench_job *job, void *ptr)
+{
+}
+
+#define none_alloc_fixed	none_alloc
+#define none_free_fixed		none_free
+
+/* kpymalloc: the heap chosen, whatever its mode */
+static __always_inline void *kpymalloc_alloc(const struct bench_job *job, size_t size, gfp_t gfp)
+{
+	return kpy_alloc(job->heap, size, gfp);
+}
+
+static __always_inline void kpymalloc_free(const struct bench_job *job, void *ptr, size_t size)
+{
+	kpy_free(job->heap, ptr);
+}
+
+static __always_inline u32 kpymalloc_alloc_bulk(const struct bench_job *job, u32 count,
+						void **blocks)
+{
+	return bench_alloc_each(job, count, blocks, kpymalloc_alloc);
+}
+
+static __always_inline void kpymalloc_free_bulk(const struct bench_job *job, u32 count,
+						void **blocks)
+{
+	bench_free_each(job, count, blocks, kpymalloc_free);
+}
+
+static void kpymalloc_free_any(const struct bench_job *job, void *ptr)
+{
+	kpy_free(job->heap, ptr);
+}
+
+static int kpymalloc_open(struct bench_job *job)
+{
+	return job->heap ? 0 : bench_refuse(-ENOENT, "no heap is chosen");
+}
+
+#define kpymalloc_alloc_fixed	kpymalloc_alloc
+#define kpymalloc_free_fixed	kpymalloc_free
+
+/* kmalloc */
+static __always_inline void *kmalloc_alloc(const struct bench_job *job, size_t size, gfp_t gfp)
+{
+	return kmalloc(size, gfp);
+}
+
+static __always_inline void kmalloc_free(const struct bench_job *job, void *ptr, size_t size)
+{
+	kfree(ptr);
+}
+
+static __always_inline u32 kmalloc_alloc_bulk(const struct bench_job *job, u32 count,
+					      void **blocks)
+{
+	return bench_alloc_each(job, count, blocks, kmalloc_alloc);
+}
+
+static __always_inline void kmalloc_free_bulk(const struct bench_job *job, u32 count, void **blocks)
+{
+	bench_free_each(job, count, blocks, kmalloc_free);
+}
+
+static void slab_free_any(const struct bench_job *job, void *ptr)
+{
+	kfree(ptr);
+}
+
+#define kmalloc_alloc_fixed	kmalloc_alloc
+#define kmalloc_free_fixed	kmalloc_free
+
+/* cache: a kmem_cache for the size, or one for each size class */
+static __always_inline struct kmem_cache *class_of(const struct bench_job *job, size_t size)
+{
+	return job->classes[(size - 1) / 16];
+}
+
+static __always_inline void *cache_alloc(const struct bench_job *job, size_t size, gfp_t gfp)
+{
+	return kmem_cache_alloc(class_of(job, size), gfp);
+}
+
+static __always_inline void cache_free(const struct bench_job *job, void *ptr, size_t size)
+{
+	kmem_cache_free(class_of(job, size), ptr);
+}
+
+static __always_inline void *cache_alloc_fixed(const struct bench_job *job, size_t size, gfp_t gfp)
+{
+	return kmem_cache_alloc(job->cache, gfp);
+}
+
+static __always_inline void cache_free_fixed(const struct bench_job *job, void *ptr, size_t size)
+{
+	kmem_cache_free(job->cache, ptr);
+}
+
+static __always_inline u32 cache_alloc_bulk(const struct bench_job *job, u32 count, void **blocks)
+{
+	u32 got = kmem_cache_alloc_bulk(job->cache, BENCH_GFP, count, blocks);
+
+	if (unlikely(!got))
+		memset(blocks, 0, count * sizeof(*blocks));	/* it leaves what it freed */
+	return got;
+}
+
+static __always_inline void cache_free_bulk(const struct bench_job *job, u32 count, void **blocks)
+{
+	kmem_cache_free_bulk(job->cache, count, blocks);
+}
+
+static struct kmem_cache *create_cache(const char *what, size_t size)
+{
+	struct kmem_cache *cache;
+	char name[32];
+
+	snprintf(name, sizeof(name), "kpybench-%s%zu", what, size);
+	cache = kmem_cache_create(name, size, 0, SLAB_NO_MERGE, NULL);
+	if (!cache)
+		bench_refuse(-ENOMEM, "no memory for a kmem_cache of %zu bytes", size);
+	return cache;
+}
+
+static void cache_close(struct bench_job *job)
+{
+	unsigned int i;
+
+	kmem_cache_destroy(job->cache);
+	job->cache = NULL;
+	for (i = 0; i < BENCH_CLASSES; i++) {
+		kmem_cache_destroy(job->classes[i]);
+		job->classes[i] = NULL;
+	}
+}
+
+static int create_classes(struct bench_job *job)
+{
+	unsigned int i;
+
+	for (i = 0; i < BENCH_CLASSES; i++) {
+		job->classes[i] = create_cache("class-", (i + 1) * 16);
+		if (!job->classes[i])
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int cache_open(struct bench_job *job)
+{
+	int err = create_classes(job);
+
+	if (!err && job->size) {
+		job->cache = create_cache("", job->size);
+		err = job->cache ? 0 : -ENOMEM;
+	}
+	if (err)
+		cache_close(job);
+	return err;
+}
+
+#define B(name) none_##name
+#include "bench_steps.h"
+#undef B
+
+#define B(name) kpymalloc_##name
+#include "bench_steps.h"
+#undef B
+
+#define B(name) kmalloc_##name
+#include "bench_steps.h"
+#undef B
+
+#define B(name) cache_##name
+#include "bench_steps.h"
+#undef B
+
+static const struct bench_backend backends[] = {
+	{ .name = "none", .free = none_free_any, .step = none_steps },
+	{ .name = "kpymalloc", .open = kpymalloc_open, .free = kpymalloc_free_any,
+	  .step = kpymalloc_steps },
+	{ .name = "kmalloc", .free = slab_free_any, .step = kmalloc_steps },
+	{ .name = "cache", .open = cache_open, .close = cache_close, .free = slab_free_any,
+	  .max_size = KPY_SMALL_MAX, .step = cache_steps },
+};
+
+/**
+ * bench_backend_find - an allocator by its name
+ * @name: of it
+ *
+ * Return: it, or %NULL.
+ */
+const struct bench_backend *bench_backend_find(const char *name)
+{
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(backends); i++) {
+		if (!strcmp(name, backends[i].name))
+			return &backends[i];
+	}
+	return NULL;
+}
