@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /* Text on its way to stdout, see out.h. */
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "kpy.h"
@@ -11,17 +13,69 @@ static char buf[256 << 10];
 static size_t len;
 static int error;
 
+static bool is_pipe(void)
+{
+	static int known = -1;
+	struct stat st;
+
+	if (known < 0)
+		known = !fstat(STDOUT_FILENO, &st) && S_ISFIFO(st.st_mode);
+	return known;
+}
+
+/*
+ * A pipe takes no more than PIPE_BUF bytes at once: what others write into it
+ * may come behind them, and had better not come into a line.
+ */
+static size_t piece(const char *text, size_t n)
+{
+	const char *end;
+
+	if (n <= PIPE_BUF || !is_pipe())
+		return n;
+	end = memrchr(text, '\n', PIPE_BUF);
+	if (!end)
+		end = memchr(text, '\n', n);
+	return end ? (size_t)(end + 1 - text) : n;
+}
+
+static void write_piece(const char *text, size_t n)
+{
+	while (n && !error) {
+		ssize_t put = write(STDOUT_FILENO, text, n);
+
+		if (put >= 0) {
+			text += put;
+			n -= put;
+		} else if (errno != EINTR) {
+			error = errno;
+		}
+	}
+}
+
+static void write_out(size_t n)
+{
+	for (size_t done = 0; done < n && !error; ) {
+		size_t next = piece(buf + done, n - done);
+
+		write_piece(buf + done, next);
+		done += next;
+	}
+	len -= n;
+	memmove(buf, buf + n, len);
+}
+
 void out_flush(void)
 {
-	for (size_t done = 0; done < len && !error; ) {
-		ssize_t put = write(STDOUT_FILENO, buf + done, len - done);
+	write_out(len);
+}
 
-		if (put > 0)
-			done += put;
-		else if (errno != EINTR)
-			error = errno;
-	}
-	len = 0;
+/* Whole lines, if there are any. */
+static void make_room(void)
+{
+	const char *end = memrchr(buf, '\n', len);
+
+	write_out(end ? (size_t)(end + 1 - buf) : len);
 }
 
 int out_error(void)
@@ -31,15 +85,15 @@ int out_error(void)
 
 void out_char(char c)
 {
-	if (len == sizeof(buf))
-		out_flush();
+	while (len == sizeof(buf))
+		make_room();
 	buf[len++] = c;
 }
 
 static void put(const char *text, size_t n)
 {
-	if (n > sizeof(buf) - len)
-		out_flush();
+	while (n > sizeof(buf) - len)
+		make_room();
 	memcpy(buf + len, text, n);
 	len += n;
 }

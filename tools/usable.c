@@ -169,7 +169,7 @@ static bool fits(const struct usable *u, const struct stream_event *e)
 	case STREAM_ARENA_NEW:
 		return u->first == KPY_ANY;
 	case STREAM_ARENA_MOVE:
-		if (is_listed(u, e->arena) != (e->from > 0) || e->behind == e->arena)
+		if (is_listed(u, e->arena) != !!e->from || e->behind == e->arena)
 			return false;
 		if (e->from && u->slots[e->arena].nfree != e->from &&
 		    u->slots[e->arena].nfree != KPY_ANY)
