@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: GPL-2.0
+"""What the guests measured, as tables, JSON and charts.
+
+report.py jobs exact|smp            the jobs for measure-in-guest
+report.py report FOLDER KERNEL...   reads FOLDER/KERNEL/*, writes FOLDER/results.json and,
+                                    beside this script, RESULTS.md and the charts
+
+An exact figure is instructions an object (or a pair): the least of the repetitions, minus
+those of the loop and the calls, which the backend `none` took.
+"""
+import json
+import math
+import os
+import statistics
+import sys
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+# pattern, what SLUB serves it with, what it is
+EXACT = [
+    ('pair_fixed', 'cache', 'pair, 64 B, size known beforehand'),
+    ('pair_var', 'kmalloc', 'pair, 64 B, size read each time'),
+    ('pair_const', 'kmalloc', 'pair, 64 B, constant size'),
+    ('pair_hardirq', 'cache', 'pair, 64 B, in a hard interrupt'),
+    ('pair_softirq', 'cache', 'pair, 64 B, in a soft interrupt'),
+    ('batch_alloc', 'cache', '4096 × 64 B: alloc'),
+    ('batch_fifo', 'cache', '4096 × 64 B: free, first in first out'),
+    ('batch_lifo', 'cache', '4096 × 64 B: free, last in first out'),
+    ('cross_free', 'cache', '4096 × 64 B: free what another CPU had'),
+    ('bulk16_alloc', 'cache', 'bulks of 16 × 64 B: alloc'),
+    ('bulk16_free', 'cache', 'bulks of 16 × 64 B: free'),
+    ('bulk64_alloc', 'cache', 'bulks of 64 × 64 B: alloc'),
+    ('bulk64_free', 'cache', 'bulks of 64 × 64 B: free'),
+    ('bulk256_alloc', 'cache', 'bulks of 256 × 64 B: alloc'),
+    ('bulk256_free', 'cache', 'bulks of 256 × 64 B: free'),
+    ('mixed_alloc', 'kmalloc', '100,000 × 1 to 512 B: alloc'),
+    ('mixed_random_free', 'kmalloc', '100,000 × 1 to 512 B: free in random order'),
+    ('churn', 'kmalloc', '100,000 × 1 to 512 B: free one, alloc another'),
+    ('pair_large', 'kmalloc', 'pair, 1064 B, no small block'),
+]
+NO_MEAN = {'pair_large'}    # not ours: it goes to kmalloc
+
+SMP = [
+    ('smp_pairs', 'cache', 'pairs, 64 B'),
+    ('smp_batch256', 'cache', 'batches of 256 × 64 B'),
+    ('producer_consumer', 'cache', 'one allocates, the other frees'),
+]
+
+OPTIONS = [('exact-off', 'init_on_alloc=0'), ('exact-default', 'default options')]
+
+
+def jobs(kind):
+    if kind == 'exact':
+        for pattern, slub, _ in EXACT:
+            for backend in ('none', 'kpymalloc', slub):
+                print(backend, pattern)
+        return
+    for pattern, slub, _ in SMP:
+        for backend in ('kpymalloc', slub):
+            if pattern == 'producer_consumer':
+                print(backend, pattern)
+                continue
+            print(backend, pattern + '_one')
+            print(backend, pattern + '_all')
+
+
+def read(path):
+    """(first line, [(backend, pattern, ops, min, median)])"""
+    head, rows = '', []
+    with open(path, encoding='utf-8') as lines:
+        for line in lines:
+            if line.startswith('# '):
+                head = line[2:].strip()
+                continue
+            backend, pattern, _, ops, least, median, _ = line.split()
+            rows.append((backend, pattern, int(ops), int(least), int(median)))
+    return head, rows
+
+
+def exact(path):
+    """{pattern: {backend: instructions an object}}, without those of the loop"""
+    _, rows = read(path)
+    least = {(b, p): (ns, ops) for b, p, ops, ns, _ in rows}
+    table = {}
+    for pattern, _, _ in EXACT:
+        loop, _ = least['none', pattern]
+        table[pattern] = {b: round((ns - loop) / ops, 1)
+                          for (b, p), (ns, ops) in least.items() if p == pattern and b != 'none'}
+    return table
+
+
+def smp(path):
+    """{pattern: {backend: million ops a second}}, the median of the rounds' medians"""
+    _, rows = read(path)
+    rates = {}
+    for backend, pattern, ops, _, median in rows:
+        threads = 2 if pattern.endswith('_all') else 1
+        rates.setdefault(pattern, {}).setdefault(backend, []).append(threads * ops / median * 1e3)
+    return {p: {b: round(statistics.median(r), 2) for b, r in backends.items()}
+            for p, backends in rates.items()}
+
+
+def heaps():
+    with open(os.path.join(HERE, 'heaps'), encoding='utf-8') as lines:
+        return [line.split()[0] for line in lines]
+
+
+def gather(folder, kernels):
+    data = {}
+    for kernel in kernels:
+        at = lambda name: os.path.join(folder, kernel, name)
+        data[kernel] = {
+            'release': read(at('exact-off'))[0].split()[0],
+            'exact': {name: exact(at(name)) for name, _ in OPTIONS},
+            'smp': smp(at('smp')),
+        }
+    return data
+
+
+def mean(ratios):
+    return math.exp(statistics.fmean(math.log(r) for r in ratios))
+
+
+def table(head, rows):
+    """a table for people and for Markdown"""
+    rows = [[str(cell) for cell in row] for row in rows]
+    width = [max(len(row[i]) for row in [head, *rows]) for i in range(len(head))]
+    line = lambda row: '| ' + ' | '.join(
+        c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(row, width))) + ' |'
+    rule = '|' + '|'.join('-' * (w + 2) if i == 0 else '-' * (w + 1) + ':'
+                          for i, w in enumerate(width)) + '|'
+    return '\n'.join([line(head), rule, *map(line, rows)])
+
+
+def exact_table(figures):
+    names = heaps()
+    rows, ratios = [], {name: [] for name in names}
+    for pattern, slub, text in EXACT:
+        base = figures[pattern][slub]
+        row = [text, f'{base:.1f}', slub]
+        for name in names:
+            ours = figures[pattern][name]
+            row += [f'{ours:.1f}', f'{base / ours:.2f}']
+            if pattern not in NO_MEAN:
+                ratios[name].append(base / ours)
+        rows.append(row)
+    last = ['geometric mean of all but the last', '', '']
+    for name in names:
+        last += ['', f'{mean(ratios[name]):.2f}']
+    head = ['instructions', 'SLUB', 'by']
+    for name in names:
+        head += [name, 'SLUB ÷ it']
+    return table(head, [*rows, last])
+
+
+def smp_table(figures):
+    names = heaps()
+    rows = []
+    for pattern, slub, text in SMP:
+        row = [text]
+        for name in (slub, *names):
+            if pattern in figures:
+                row += ['', f'{figures[pattern][name]:.2f}', '']
+                continue
+            one, both = figures[pattern + '_one'][name], figures[pattern + '_all'][name]
+            row += [f'{one:.2f}', f'{both:.2f}', f'{both / one:.2f}']
+        rows.append(row)
+    head = ['million a second']
+    for name in ('SLUB', *names):
+        head += [f'{name}, 1 CPU', '2 CPUs', '2 ÷ 1']
+    return table(head, rows)
+
+
+def chart(figures, title):
+    """an SVG of the exact figures: a bar a backend, a group a pattern"""
+    names = heaps()
+    colours = ['#888', '#2a6fbb', '#3a9a4a', '#c8782a']
+    bar, gap, left, wide = 9, 8, 330, 560
+    top_figure = max(max(f.values()) for f in figures.values())
+    body, y = [], 50
+    for i, name in enumerate(('SLUB', *names)):
+        body.append(f'<rect x="{left + i * 110}" y="28" width="10" height="10" fill="{colours[i]}"/>'
+                    f'<text x="{left + 14 + i * 110}" y="37">{name}</text>')
+    for pattern, slub, text in EXACT:
+        body.append(f'<text x="{left - 8}" y="{y + bar + 1}" text-anchor="end">{text}</text>')
+        for i, name in enumerate((slub, *names)):
+            value = figures[pattern][name]
+            width = value / top_figure * wide
+            body.append(f'<rect x="{left}" y="{y}" width="{width:.1f}" height="{bar - 1}" '
+                        f'fill="{colours[i]}"/><text x="{left + width + 4:.1f}" y="{y + bar - 1}" '
+                        f'class="n">{value:.0f}</text>')
+            y += bar
+        y += gap
+    return (f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {left + wide + 60} {y}" '
+            f'font-family="sans-serif" font-size="11"><style>.n{{font-size:9px}}</style>'
+            f'<rect width="100%" height="100%" fill="#fff"/>'
+            f'<text x="{left}" y="18" font-size="14">{title}</text>{"".join(body)}</svg>\n')
+
+
+def markdown(data):
+    text = ['# What kpymalloc costs beside SLUB', '',
+            'Made by `make bench`; see [run](run) and [report.py](report.py) for how. Instructions are '
+            'counted by QEMU on one processor, with interrupts off, without those of the loop and of '
+            'calling, an object or a pair each; rates are those of QEMU\'s emulation on two.', '']
+    for kernel, figures in data.items():
+        text += [f'## {kernel}: Linux {figures["release"]}, Debian, as shipped', '']
+        for name, options in OPTIONS:
+            text += [f'### Instructions, {options}', '', exact_table(figures['exact'][name]), '']
+        text += [f'![instructions on {kernel} with init_on_alloc=0](chart-{kernel}.svg)', '',
+                 '### Two processors, init_on_alloc=0', '', smp_table(figures['smp']), '']
+    return '\n'.join(text)
+
+
+def report(folder, kernels):
+    data = gather(folder, kernels)
+    write = lambda path, text: open(path, 'w', encoding='utf-8').write(text)
+    write(os.path.join(folder, 'results.json'), json.dumps(data, indent=1) + '\n')
+    for kernel, figures in data.items():
+        write(os.path.join(HERE, f'chart-{kernel}.svg'),
+              chart(figures['exact']['exact-off'], f'Instructions, {figures["release"]}, init_on_alloc=0'))
+    write(os.path.join(HERE, 'RESULTS.md'), markdown(data))
+    print(markdown(data))
+
+
+if __name__ == '__main__':
+    {'jobs': lambda: jobs(sys.argv[2]),
+     'report': lambda: report(sys.argv[2], sys.argv[3:])}[sys.argv[1]]()
