@@ -23,6 +23,8 @@ vm: all				## a shell in the VM; ARGS='-m 2G -c 4 -a KERNEL_ARGS'
 	tests/vm/run-vm -i $(ARGS)
 check: setup			## all tests
 	tests/run
+bench: setup			## what it costs beside SLUB: instructions, rates, pages; tests/bench/RESULTS.md
+	+tests/bench/run
 install: export KDIR ?= /lib/modules/$(shell uname -r)/build
 install: export KPY_KUNIT =
 install: all			## the modules for KDIR (the running kernel), the tools into PREFIX; DESTDIR
@@ -34,4 +36,4 @@ clean:				## removes build/
 help:				## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' Makefile
 
-.PHONY: all modules tools setup demo vm check install clean help
+.PHONY: all modules tools setup demo vm check bench install clean help

@@ -19,10 +19,11 @@
 
 #define PAIRS		1024		/* between two looks around */
 #define BATCH		256
-#define RING		1024		/* blocks on their way, at most; of a thread, likewise */
+#define ROOM		1024		/* blocks of a thread, at most */
+#define RING		32768		/* blocks on their way, at most; many, as an emulated CPU may pause */
 #define PORTION		64		/* blocks handed over at one time */
 
-static_assert(RING >= BATCH);
+static_assert(ROOM >= BATCH);
 static_assert(RING % PORTION == 0);
 
 struct worker;
@@ -229,7 +230,7 @@ static int measure(struct bench_run *run, struct bench_time *time, unsigned int 
 	cpu = cpumask_first(cpu_online_mask);
 	for (i = 0; !err && i < nr; i++) {
 		err = worker_create(&workers[i], &c, cpu, other && i % 2 ? other : work,
-				    run->job.blocks + (other ? 0 : i * RING));
+				    run->job.blocks + (other ? 0 : i * ROOM));
 		cpu = cpumask_next(cpu, cpu_online_mask);
 	}
 	if (!err)
@@ -251,7 +252,7 @@ static int measure_alike(struct bench_run *run, struct bench_time *time,
 
 	cpus_read_lock();
 	nr = run->pattern->all_cpus ? num_online_cpus() : 1;
-	err = measure(run, time, min(nr, run->job.count / RING), work, NULL);
+	err = measure(run, time, min(nr, run->job.count / ROOM), work, NULL);
 	cpus_read_unlock();
 	return err;
 }

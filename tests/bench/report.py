@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 """What the guests measured, as tables, JSON and charts.
 
-report.py jobs exact|smp            the jobs for measure-in-guest
+report.py jobs exact|gate|smp       the jobs for measure-in-guest; gate: all but SLUB's
+report.py budget FILE               the exact figures in it, for the file budget
 report.py report FOLDER KERNEL...   reads FOLDER/KERNEL/*, writes FOLDER/results.json and,
                                     beside this script, RESULTS.md and the charts
 
@@ -50,9 +51,9 @@ OPTIONS = [('exact-off', 'init_on_alloc=0'), ('exact-default', 'default options'
 
 
 def jobs(kind):
-    if kind == 'exact':
+    if kind in ('exact', 'gate'):
         for pattern, slub, _ in EXACT:
-            for backend in ('none', 'kpymalloc', slub):
+            for backend in ('none', 'kpymalloc', slub)[:3 if kind == 'exact' else 2]:
                 print(backend, pattern)
         return
     for pattern, slub, _ in SMP:
@@ -100,6 +101,18 @@ def smp(path):
             for p, backends in rates.items()}
 
 
+def memory(path):
+    """{what: {when: {name: KiB}}}"""
+    held = {}
+    with open(path, encoding='utf-8') as lines:
+        for line in lines:
+            if line.startswith('# '):
+                continue
+            name, what, when, kib = line.split()
+            held.setdefault(what, {}).setdefault(when, {})[name] = int(kib)
+    return held
+
+
 def heaps():
     with open(os.path.join(HERE, 'heaps'), encoding='utf-8') as lines:
         return [line.split()[0] for line in lines]
@@ -113,8 +126,15 @@ def gather(folder, kernels):
             'release': read(at('exact-off'))[0].split()[0],
             'exact': {name: exact(at(name)) for name, _ in OPTIONS},
             'smp': smp(at('smp')),
+            'memory': memory(at('memory')),
         }
     return data
+
+
+def budget(path):
+    for pattern, backends in exact(path).items():
+        for name, figure in backends.items():
+            print(name, pattern, figure)
 
 
 def mean(ratios):
@@ -171,6 +191,23 @@ def smp_table(figures):
     return table(head, rows)
 
 
+WHENS = [('all', 'all'), ('tenth', '90 % freed at random'), ('tenth-trimmed', '… and trimmed'),
+         ('none', 'all freed'), ('none-trimmed', '… and trimmed'),
+         ('peak', 'at its peak'), ('end', 'at its end'), ('end-trimmed', '… and trimmed')]
+SETS = {'72': '1,000,000 × 72 B', 'mixed': '1,000,000 × 1 to 512 B'}
+
+
+def memory_table(held):
+    names = ['kmalloc', 'cache', *heaps()]
+    rows = []
+    for what, moments in held.items():
+        for when, text in WHENS:
+            if when in moments:
+                rows.append([f'{SETS.get(what, what)}: {text}',
+                             *(moments[when].get(name, '') for name in names)])
+    return table(['KiB held', *names], rows)
+
+
 def chart(figures, title):
     """an SVG of the exact figures: a bar a backend, a group a pattern"""
     names = heaps()
@@ -201,13 +238,16 @@ def markdown(data):
     text = ['# What kpymalloc costs beside SLUB', '',
             'Made by `make bench`; see [run](run) and [report.py](report.py) for how. Instructions are '
             'counted by QEMU on one processor, with interrupts off, without those of the loop and of '
-            'calling, an object or a pair each; rates are those of QEMU\'s emulation on two.', '']
+            'calling, an object or a pair each; rates are those of QEMU\'s emulation on two. '
+            'Pages held are those that the page allocator lacks, caches dropped and slabs shrunk; '
+            '`cache` is a kmem_cache of the size, or one for each 16 bytes.', '']
     for kernel, figures in data.items():
         text += [f'## {kernel}: Linux {figures["release"]}, Debian, as shipped', '']
         for name, options in OPTIONS:
             text += [f'### Instructions, {options}', '', exact_table(figures['exact'][name]), '']
         text += [f'![instructions on {kernel} with init_on_alloc=0](chart-{kernel}.svg)', '',
-                 '### Two processors, init_on_alloc=0', '', smp_table(figures['smp']), '']
+                 '### Two processors, init_on_alloc=0', '', smp_table(figures['smp']), '',
+                 '### Pages held', '', memory_table(figures['memory']), '']
     return '\n'.join(text)
 
 
@@ -224,4 +264,5 @@ def report(folder, kernels):
 
 if __name__ == '__main__':
     {'jobs': lambda: jobs(sys.argv[2]),
+     'budget': lambda: budget(sys.argv[2]),
      'report': lambda: report(sys.argv[2], sys.argv[3:])}[sys.argv[1]]()
