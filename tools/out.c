@@ -29,14 +29,17 @@ static bool is_pipe(void)
  */
 static size_t piece(const char *text, size_t n)
 {
-	const char *end;
+	size_t end = PIPE_BUF;
 
 	if (n <= PIPE_BUF || !is_pipe())
 		return n;
-	end = memrchr(text, '\n', PIPE_BUF);
-	if (!end)
-		end = memchr(text, '\n', n);
-	return end ? (size_t)(end + 1 - text) : n;
+	while (end && text[end - 1] != '\n')
+		end--;
+	if (end)
+		return end;
+	for (end = PIPE_BUF; end < n && text[end - 1] != '\n'; end++)
+		;
+	return end;
 }
 
 static void write_piece(const char *text, size_t n)
