@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # tools.sh: how the tracing tools behave where something is missing or ends: the
 # right exit status, one clear message, nothing left behind.
-# needs: build/tests/wr build/tests/jsonl build/tests/tty
+# needs: build/tests/wr build/tests/jsonl build/tests/tty build/tests/nobtf
 # kernels: 6.12 6.1
 # args: maxcpus=1
 #
@@ -236,19 +236,10 @@ test_json() {
 	nothing_left "$1"
 }
 
-# The module as a build without pahole makes it: the section has another name.
-without_btf() {
-	cp kpymalloc.ko nobtf.ko
-	strings -t d nobtf.ko | awk '$2 == ".BTF" { print $1 + 1 }' | while read -r at; do
-		printf X | dd of=nobtf.ko bs=1 seek="$at" conv=notrunc 2>/dev/null
-	done
-}
-
 test_no_btf() {
 	rmmod kpylab
 	rmmod kpymalloc
-	without_btf
-	insmod nobtf.ko
+	insmod nobtf/$(uname -r | cut -d. -f1,2)/kpymalloc.ko
 	insmod kpylab.ko
 	is "the module has no BTF" "$(ls /sys/kernel/btf/kpymalloc 2>&1 | grep -c 'No such')" 1
 	logged > /dev/null
