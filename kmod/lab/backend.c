@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The allocators a replay can run on: a heap of kpymalloc, or the kernel's
- * own kmalloc() and vmalloc() as the measure.
+ * own kmalloc() and vmalloc() as the measure, or a kmem_cache a size class with
+ * those two behind it.
  *
- * Both get the same gfp flags and never see what the other would not.  A heap
+ * All get the same gfp flags and never see what the others would not.  A heap
  * is held from lab_backend_open() to lab_backend_close().
  */
 #include <linux/err.h>
@@ -95,7 +96,7 @@ static void slab_free(struct lab_backend *be, void *ptr, size_t size)
 
 static void *slab_move(struct lab_backend *be, void *ptr, size_t old, size_t size)
 {
-	void *new = slab_alloc(be, size);
+	void *new = be->ops->alloc(be, size);
 
 	if (new) {
 		memcpy(new, ptr, min(old, size));
@@ -130,13 +131,51 @@ static const struct lab_backend_ops slab_ops = {
 	.free = slab_free,
 };
 
+static bool has_cache(size_t size)
+{
+	return size && size <= KPY_SMALL_MAX;
+}
+
+static void *cache_alloc(struct lab_backend *be, size_t size)
+{
+	if (!has_cache(size))
+		return slab_alloc(be, size);
+	return slab_count(be, kmem_cache_alloc(lab_cache_of(&be->caches, size), LAB_GFP), size);
+}
+
+static void *cache_calloc(struct lab_backend *be, size_t size)
+{
+	if (!has_cache(size))
+		return slab_calloc(be, size);
+	return slab_count(be, kmem_cache_zalloc(lab_cache_of(&be->caches, size), LAB_GFP), size);
+}
+
+static void *cache_realloc(struct lab_backend *be, void *ptr, size_t old, size_t size)
+{
+	if (!ptr)
+		return cache_alloc(be, size);
+	if (!has_cache(old) && !has_cache(size))
+		return slab_realloc(be, ptr, old, size);
+	if (has_cache(old) && has_cache(size) &&
+	    lab_cache_of(&be->caches, old) == lab_cache_of(&be->caches, size))
+		return ptr;
+	return slab_move(be, ptr, old, size);
+}
+
+static const struct lab_backend_ops cache_ops = {
+	.alloc = cache_alloc,
+	.calloc = cache_calloc,
+	.realloc = cache_realloc,
+	.free = slab_free,
+};
+
 /**
  * lab_backend_open - choose an allocator
  * @be: where to remember it
- * @name: `kmalloc`, or `kpymalloc:` and the name of a heap
+ * @name: `kmalloc`, `cache`, or `kpymalloc:` and the name of a heap
  *
  * Context: Process context, may sleep.
- * Return: 0, -EINVAL for an unknown allocator, -ENOENT for an unknown heap.
+ * Return: 0, -EINVAL for an unknown allocator, -ENOENT for an unknown heap, -ENOMEM.
  */
 int lab_backend_open(struct lab_backend *be, const char *name)
 {
@@ -145,6 +184,10 @@ int lab_backend_open(struct lab_backend *be, const char *name)
 	memset(be, 0, sizeof(*be));
 	if (!strcmp(name, "kmalloc")) {
 		be->ops = &slab_ops;
+	} else if (!strcmp(name, "cache")) {
+		if (lab_caches_create(&be->caches, "kpyreplay"))
+			return lab_refuse(-ENOMEM, "backend: no memory for the caches");
+		be->ops = &cache_ops;
 	} else if (!strncmp(name, "kpymalloc:", strlen("kpymalloc:"))) {
 		heap += strlen("kpymalloc:");
 		be->heap = kpy_heap_get(heap);
@@ -161,7 +204,7 @@ int lab_backend_open(struct lab_backend *be, const char *name)
 }
 
 /**
- * lab_backend_close - let go of the heap, if there is one
+ * lab_backend_close - let go of the heap or the caches, if there are any
  * @be: backend without a live block
  *
  * Context: Process context, may sleep.
@@ -171,4 +214,5 @@ void lab_backend_close(struct lab_backend *be)
 	if (be->heap)
 		kpy_heap_put(be->heap);
 	be->heap = NULL;
+	lab_caches_destroy(&be->caches);
 }

@@ -27,7 +27,6 @@
 #define BENCH_SIZE	64		/* bytes of a block if nobody says otherwise */
 #define BENCH_REPS	6		/* of a measurement; the first warms up */
 #define BENCH_RESULTS	512		/* lines in `results` */
-#define BENCH_CLASSES	(KPY_SMALL_MAX / 16)	/* of kmem_caches for blocks of all sizes */
 
 /* As users write it; interrupts are off, and a checking kernel would object. */
 #ifdef CONFIG_DEBUG_ATOMIC_SLEEP
@@ -52,7 +51,7 @@
 struct bench_job {
 	struct kpy_heap *heap;
 	struct kmem_cache *cache;
-	struct kmem_cache *classes[BENCH_CLASSES];
+	struct lab_caches classes;
 	void **blocks;
 	u16 *sizes;
 	u16 *fresh;

@@ -134,19 +134,14 @@ static void slab_free_any(const struct bench_job *job, void *ptr)
 #define kmalloc_free_fixed	kmalloc_free
 
 /* cache: a kmem_cache for the size, or one for each size class */
-static __always_inline struct kmem_cache *class_of(const struct bench_job *job, size_t size)
-{
-	return job->classes[(size - 1) / 16];
-}
-
 static __always_inline void *cache_alloc(const struct bench_job *job, size_t size, gfp_t gfp)
 {
-	return kmem_cache_alloc(class_of(job, size), gfp);
+	return kmem_cache_alloc(lab_cache_of(&job->classes, size), gfp);
 }
 
 static __always_inline void cache_free(const struct bench_job *job, void *ptr, size_t size)
 {
-	kmem_cache_free(class_of(job, size), ptr);
+	kmem_cache_free(lab_cache_of(&job->classes, size), ptr);
 }
 
 static __always_inline void *cache_alloc_fixed(const struct bench_job *job, size_t size, gfp_t gfp)
@@ -173,53 +168,24 @@ static __always_inline void cache_free_bulk(const struct bench_job *job, u32 cou
 	kmem_cache_free_bulk(job->cache, count, blocks);
 }
 
-static struct kmem_cache *create_cache(const char *what, size_t size)
-{
-	struct kmem_cache *cache;
-	char name[32];
-
-	snprintf(name, sizeof(name), "kpybench-%s%zu", what, size);
-	cache = kmem_cache_create(name, size, 0, SLAB_NO_MERGE, NULL);
-	if (!cache)
-		bench_refuse(-ENOMEM, "no memory for a kmem_cache of %zu bytes", size);
-	return cache;
-}
-
 static void cache_close(struct bench_job *job)
 {
-	unsigned int i;
-
 	kmem_cache_destroy(job->cache);
 	job->cache = NULL;
-	for (i = 0; i < BENCH_CLASSES; i++) {
-		kmem_cache_destroy(job->classes[i]);
-		job->classes[i] = NULL;
-	}
-}
-
-static int create_classes(struct bench_job *job)
-{
-	unsigned int i;
-
-	for (i = 0; i < BENCH_CLASSES; i++) {
-		job->classes[i] = create_cache("class-", (i + 1) * 16);
-		if (!job->classes[i])
-			return -ENOMEM;
-	}
-	return 0;
+	lab_caches_destroy(&job->classes);
 }
 
 static int cache_open(struct bench_job *job)
 {
-	int err = create_classes(job);
-
-	if (!err && job->size) {
-		job->cache = create_cache("", job->size);
-		err = job->cache ? 0 : -ENOMEM;
-	}
-	if (err)
-		cache_close(job);
-	return err;
+	if (lab_caches_create(&job->classes, "kpybench-class"))
+		return bench_refuse(-ENOMEM, "no memory for the caches");
+	if (!job->size)
+		return 0;
+	job->cache = lab_cache_create("kpybench", job->size);
+	if (job->cache)
+		return 0;
+	cache_close(job);
+	return bench_refuse(-ENOMEM, "no memory for a kmem_cache of %u bytes", job->size);
 }
 
 #define B(name) none_##name

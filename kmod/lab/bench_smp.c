@@ -20,7 +20,7 @@
 #define PAIRS		1024		/* between two looks around */
 #define BATCH		256
 #define ROOM		1024		/* blocks of a thread, at most */
-#define RING		32768		/* blocks on their way, at most; many, as an emulated CPU may pause */
+#define RING		32768		/* blocks on their way; many, an emulated CPU may pause */
 #define PORTION		64		/* blocks handed over at one time */
 
 static_assert(ROOM >= BATCH);

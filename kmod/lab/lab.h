@@ -9,6 +9,7 @@
  *   engine.c        runs ops, accounts for the blocks
  *   trace.c         holds a PYOBTRC1 trace in memory, checks and decodes it
  *   backend.c       the allocators a replay can run on
+ *   caches.c        a kmem_cache for each size class
  *   fill.c          the patterns that prove that blocks do not overlap
  *   work.c          a workload of known leaks and pins
  *   work_debugfs.c  the workload's files
@@ -198,17 +199,36 @@ struct lab_backend_ops {
 	int (*locate)(struct lab_backend *be, void *ptr, struct kpy_block_info *at);
 };
 
+#define LAB_CLASS_STEP	16		/* bytes between the classes of kmem_caches */
+#define LAB_CLASSES	(KPY_SMALL_MAX / LAB_CLASS_STEP)
+
+/**
+ * struct lab_caches - a kmem_cache for each class of sizes
+ * @class: they
+ */
+struct lab_caches {
+	struct kmem_cache *class[LAB_CLASSES];
+};
+
+/* The one for @size, which is 1 to KPY_SMALL_MAX. */
+static __always_inline struct kmem_cache *lab_cache_of(const struct lab_caches *c, size_t size)
+{
+	return c->class[(size - 1) / LAB_CLASS_STEP];
+}
+
 /**
  * struct lab_backend - an allocator chosen
  * @ops: which
  * @heap: held, kpymalloc only
- * @held: bytes taken from the kernel now, kmalloc only
+ * @caches: cache only
+ * @held: bytes taken from the kernel now, not kpymalloc
  * @peak: most bytes taken from the kernel at one time
  * @name: as the user wrote it
  */
 struct lab_backend {
 	const struct lab_backend_ops *ops;
 	struct kpy_heap *heap;
+	struct lab_caches caches;
 	u64 held;
 	u64 peak;
 	char name[LAB_BACKEND_MAX];
@@ -372,10 +392,13 @@ struct lab_work {
 	struct lab_pile piles[LAB_NR_SITES];
 };
 
-/* Every LAB_BREATH ops: let others run, and see whether the user has had enough. */
+/*
+ * Every LAB_BREATH ops: let others run, also those who wait for all tasks (a
+ * tracer that attaches to functions), and see whether the user has had enough.
+ */
 static inline int lab_breathe(void)
 {
-	cond_resched();
+	cond_resched_tasks_rcu_qs();
 	return signal_pending(current) ? -EINTR : 0;
 }
 
@@ -426,6 +449,11 @@ size_t lab_fill_check(const void *ptr, size_t len, u64 seed);
 /* backend.c APIs: */
 int lab_backend_open(struct lab_backend *be, const char *name);
 void lab_backend_close(struct lab_backend *be);
+
+/* caches.c APIs: */
+struct kmem_cache *lab_cache_create(const char *name, size_t size);
+int lab_caches_create(struct lab_caches *caches, const char *name);
+void lab_caches_destroy(struct lab_caches *caches);
 
 /* engine.c APIs: */
 int lab_engine_step(struct lab_replay *r);
