@@ -3,8 +3,9 @@
 
 report.py jobs exact|gate|smp       the jobs for measure-in-guest; gate: all but SLUB's
 report.py budget FILE               the exact figures in it, for the file budget
-report.py report FOLDER KERNEL...   reads FOLDER/KERNEL/*, writes FOLDER/results.json and,
-                                    beside this script, RESULTS.md and the charts
+report.py report FOLDER             reads FOLDER/KERNEL/* of all kernels that are there, writes
+                                    FOLDER/results.json and, beside this script, RESULTS.md
+                                    and the charts
 
 An exact figure is instructions an object (or a pair): the least of the repetitions, minus
 those of the loop and the calls, which the backend `none` took.
@@ -66,22 +67,22 @@ def jobs(kind):
 
 
 def read(path):
-    """(first line, [(backend, pattern, ops, min, median)])"""
+    """(first line, [(backend, pattern, ops, min)])"""
     head, rows = '', []
     with open(path, encoding='utf-8') as lines:
         for line in lines:
             if line.startswith('# '):
                 head = line[2:].strip()
                 continue
-            backend, pattern, _, ops, least, median, _ = line.split()
-            rows.append((backend, pattern, int(ops), int(least), int(median)))
+            backend, pattern, _, ops, least, _, _ = line.split()
+            rows.append((backend, pattern, int(ops), int(least)))
     return head, rows
 
 
 def exact(path):
     """{pattern: {backend: instructions an object}}, without those of the loop"""
     _, rows = read(path)
-    least = {(b, p): (ns, ops) for b, p, ops, ns, _ in rows}
+    least = {(b, p): (ns, ops) for b, p, ops, ns in rows}
     table = {}
     for pattern, _, _ in EXACT:
         loop, _ = least['none', pattern]
@@ -91,12 +92,12 @@ def exact(path):
 
 
 def smp(path):
-    """{pattern: {backend: million ops a second}}, the median of the rounds' medians"""
+    """{pattern: {backend: million ops a second}}, the median of the rounds' best"""
     _, rows = read(path)
     rates = {}
-    for backend, pattern, ops, _, median in rows:
+    for backend, pattern, ops, least in rows:
         threads = 2 if pattern.endswith('_all') else 1
-        rates.setdefault(pattern, {}).setdefault(backend, []).append(threads * ops / median * 1e3)
+        rates.setdefault(pattern, {}).setdefault(backend, []).append(threads * ops / least * 1e3)
     return {p: {b: round(statistics.median(r), 2) for b, r in backends.items()}
             for p, backends in rates.items()}
 
@@ -118,9 +119,10 @@ def heaps():
         return [line.split()[0] for line in lines]
 
 
-def gather(folder, kernels):
+def gather(folder):
     data = {}
-    for kernel in kernels:
+    kernels = [k for k in os.listdir(folder) if os.path.exists(os.path.join(folder, k, 'memory'))]
+    for kernel in sorted(kernels, key=lambda k: [-int(n) for n in k.split('.')]):
         at = lambda name: os.path.join(folder, kernel, name)
         data[kernel] = {
             'release': read(at('exact-off'))[0].split()[0],
@@ -251,8 +253,8 @@ def markdown(data):
     return '\n'.join(text)
 
 
-def report(folder, kernels):
-    data = gather(folder, kernels)
+def report(folder):
+    data = gather(folder)
     write = lambda path, text: open(path, 'w', encoding='utf-8').write(text)
     write(os.path.join(folder, 'results.json'), json.dumps(data, indent=1) + '\n')
     for kernel, figures in data.items():
@@ -265,4 +267,4 @@ def report(folder, kernels):
 if __name__ == '__main__':
     {'jobs': lambda: jobs(sys.argv[2]),
      'budget': lambda: budget(sys.argv[2]),
-     'report': lambda: report(sys.argv[2], sys.argv[3:])}[sys.argv[1]]()
+     'report': lambda: report(sys.argv[2])}[sys.argv[1]]()
