@@ -111,6 +111,20 @@ static void cut_nothing(const struct kpy_stack *stack, struct frames *f)
 		f->ip[f->nr] = stack->ip[f->nr];
 }
 
+/*
+ * Who measures calls by fexit has a trampoline called from the entry of
+ * kpy_alloc(): the call site is in it, the caller two frames on.
+ */
+static bool is_trampoline(__u64 address)
+{
+	static const char prefix[] = "bpf_trampoline_";
+	const char *module;
+	__u64 offset;
+	const char *name = ksym_name(address, &offset, &module);
+
+	return name && !strncmp(name, prefix, strlen(prefix));
+}
+
 /* From @call_site outwards; a walk that did not come past it is worth nothing. */
 static void cut(const struct kpy_stack *stack, __u64 call_site, struct frames *f)
 {
@@ -122,6 +136,10 @@ static void cut(const struct kpy_stack *stack, __u64 call_site, struct frames *f
 	}
 	while (first < STACK_DEPTH && stack->ip[first] != call_site)
 		first++;
+	if (first + 2 < STACK_DEPTH && stack->ip[first + 2] && is_trampoline(call_site)) {
+		first += 2;
+		call_site = stack->ip[first];
+	}
 	f->ip[0] = call_site;
 	f->nr = 1;
 	for (int i = first + 1; i < STACK_DEPTH && stack->ip[i]; i++)

@@ -2,10 +2,6 @@
 # events.sh: the trace events of system kpymalloc against the module's counters.
 # needs: build/tests/wr build/tests/short.trace
 # kernels: 6.12 6.1 debug
-# args: maxcpus=1
-#
-# One processor: an emulated 6.1 now and then hangs in the kernel's own patching of
-# sched's static calls, when events are switched and another one runs them.
 #
 # Each event gets a trace instance of its own: the statistics of its buffers then
 # say how often it fired, however little of it the buffers could keep.

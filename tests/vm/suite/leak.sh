@@ -55,6 +55,20 @@ test_known() {
 	end
 }
 
+# Who measures calls stands between the allocator and its caller.
+test_measured() {
+	local other
+	start
+	kpy hist latency > /dev/null 2> /tmp/hist & other=$!
+	while ! grep -q '^tracing' /tmp/hist; do sleep 0.1; done
+	work 'alloc a 100 64'
+	holds "leak, while calls are measured" leak -H h
+	is "  the caller is not the tracer" "$(stacks)" "6400 100 kpylab_site_a"
+	kill $other		# the shell has it ignore ^C
+	wait $other
+	end
+}
+
 test_realloc() {
 	start
 	work 'alloc a 10 64' 'realloc a 60' 'alloc b 10 64' 'realloc b 200' 'alloc c 10 2000' 'realloc c 1500'
@@ -221,6 +235,7 @@ test_busy() {
 insmod kpymalloc.ko
 insmod kpylab.ko
 test_known
+test_measured
 test_realloc
 test_filters
 test_older

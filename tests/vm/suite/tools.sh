@@ -3,9 +3,6 @@
 # right exit status, one clear message, nothing left behind.
 # needs: build/tests/wr build/tests/jsonl build/tests/tty build/tests/nobtf
 # kernels: 6.12 6.1
-# args: maxcpus=1
-#
-# One processor: events are switched while the heap is in use, see events.sh.
 . ./lib.sh
 
 W=/sys/kernel/debug/kpylab/work

@@ -2,9 +2,6 @@
 # work.sh: every command of kpylab's workload against the heap's counters and events.
 # needs: build/tests/wr
 # kernels: 6.12 6.1 debug
-# args: maxcpus=1
-#
-# One processor, as in events.sh: events are switched.
 . ./lib.sh
 
 W=/sys/kernel/debug/kpylab/work
