@@ -2,6 +2,7 @@
 # asan.sh: each tracing tool once under the sanitizers, with something to see.
 # needs: build/tests/wr build/tests/jsonl
 # programs: build/tests/asan/kpy
+# group: tracing
 # kernels: 6.12
 . ./lib.sh
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # attach.sh: kpy attach and detach, the view of heaps, kpy where, each beside debugfs.
 # needs: build/tests/wr build/tests/jsonl build/tests/nobtf build/bpf/check.bpf.o build/bpf/heaps.bpf.o build/bpf/where.bpf.o
+# group: tracing
 # kernels: 6.12 6.1
 . ./lib.sh
 

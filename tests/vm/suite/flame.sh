@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # flame.sh: kpy flame's totals against the module's counters, its drawing against XML's rules.
 # needs: build/tests/wr build/tests/short.trace
+# group: tracing
 # kernels: 6.12 6.1
 . ./lib.sh
 

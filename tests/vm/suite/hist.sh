@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # hist.sh: kpy hist's numbers against the heap's counters and known workloads.
 # needs: build/tests/wr build/tests/jsonl build/tests/short.trace
+# group: tracing
 # kernels: 6.12 6.1
 . ./lib.sh
 

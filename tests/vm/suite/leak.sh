@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # leak.sh: kpy leak against workloads whose leaks are known to the byte.
 # needs: build/tests/wr build/tests/short.trace
+# group: tracing
 # kernels: 6.12 6.1
 . ./lib.sh
 

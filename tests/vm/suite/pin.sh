@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # pin.sh: kpy pin against pins in known arenas, and whether what it says comes back does.
 # needs: build/tests/wr
+# group: tracing
 # kernels: 6.12 6.1
 . ./lib.sh
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # rate.sh: kpy rate names those who allocate and free, and counts what the heap counts.
 # needs: build/tests/wr build/tests/jsonl build/tests/short.trace
+# group: tracing
 # kernels: 6.12 6.1
 . ./lib.sh
 

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # stream.sh: kpy trace's lines against the heap's counters, its lists and known workloads.
 # needs: build/tests/wr build/tests/jsonl build/tests/short.trace build/tests/churn.trace build/tests/nobtf
+# group: tracing
 # kernels: 6.12 6.1
 #
 # Programs are attached and detached while nothing is going on: where processors are
