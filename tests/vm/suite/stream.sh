@@ -244,10 +244,14 @@ test_drops_of_arenas() {
 	start
 	begin -j -b 1 --arenas -H h
 	kill -STOP $tracer
-	for round in 1 2 3 4 5 6; do work 'alloc a 6000 512' 'free a'; done
+	for round in 1 2 3 4 5 6 7 8 9 10 11 12; do work 'alloc a 6000 512' 'free a'; done
 	work 'scatter b 1120 512 112'
 	kill -CONT $tracer
-	while ! grep -q '"usable":null' shown; do sleep 0.2; work 'alloc c 7 300' 'free c'; done
+	for i in $(seq 100); do
+		! grep -q '"usable":null' shown || break
+		sleep 0.2
+		work 'alloc c 7 300' 'free c'
+	done
 	sleep 0.5
 	work 'alloc c 700 300' 'free b 3'
 	sleep 0.5
