@@ -151,6 +151,11 @@ static bool behind(size_t n, __u64 address)
 	       address - symbols[n].address >= LAST_FUNCTION;
 }
 
+void ksyms_load(void)
+{
+	refresh();
+}
+
 /* The function that holds @address; NULL if that is unknown.  Good until the next call. */
 const char *ksym_name(__u64 address, __u64 *offset, const char **module)
 {

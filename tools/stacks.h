@@ -15,6 +15,7 @@
 #include "kpy.h"
 
 /* ksyms.c: /proc/kallsyms, as of the modules of now */
+void ksyms_load(void);			/* takes a while: for those who will be in a hurry */
 const char *ksym_name(__u64 address, __u64 *offset, const char **module);	/* NULL: unknown */
 char *ksym_text(__u64 address);		/* "name+0x12 [module]", to be freed */
 

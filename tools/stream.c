@@ -16,6 +16,7 @@
 
 #include "out.h"
 #include "tracing.h"
+#include "stacks.h"
 #include "stream.h"
 #include "usable.h"
 #include "../bpf/calls.h"
@@ -236,6 +237,7 @@ static int stream(struct streamer *s)
 	if (s->stacks)
 		s->lines.stacks = stacks_new(bpf_map__fd(s->skel->maps.stacks));
 	stream_lines_begin(&s->lines);
+	ksyms_load();
 	err = tracing_attach(&s->t);
 	if (!err && s->lines.mode == STREAM_ARENAS)
 		err = usable_begin(s->t.heap);

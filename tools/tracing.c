@@ -186,13 +186,8 @@ int tracing_load(struct tracing *t, struct bpf_object_skeleton *skel)
 
 int tracing_attach(struct tracing *t)
 {
-	int err = object_attach(t->obj, &t->links);
-
-	if (err)
-		return err;
-	fprintf(stderr, "tracing kpymalloc by %s, %zu programs%s\n", objects_way(), t->links.nr,
-		t->command || t->duration || t->count ? "" : "; ^C ends");
-	return 0;
+	signals_catch(0);
+	return object_attach(t->obj, &t->links);
 }
 
 static int start_command(struct tracing *t)
@@ -209,7 +204,8 @@ static int start_command(struct tracing *t)
 
 int tracing_run(struct tracing *t)
 {
-	signals_catch(0);
+	fprintf(stderr, "tracing kpymalloc by %s, %zu programs%s\n", objects_way(), t->links.nr,
+		t->command || t->duration || t->count ? "" : "; ^C ends");
 	t->started = now();
 	t->looked = t->started;
 	t->next = t->started + t->interval;
