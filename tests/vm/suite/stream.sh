@@ -212,6 +212,7 @@ test_arenas_of_new_heap() {
 
 # begin ARG...: kpy trace in the background, at work
 begin() {
+	: > said	# the last one's words are not this one's
 	kpy trace "$@" > shown 2> said &
 	tracer=$!
 	while ! grep -q tracing said; do sleep 0.1; done

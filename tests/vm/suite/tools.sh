@@ -40,6 +40,7 @@ together() {
 	shift
 	pids=
 	for tool in $tools; do
+		: > $tool.said		# the last one's words are not this one's
 		one $tool $(words $tool) "$@" &
 		pids="$pids $!"
 	done
