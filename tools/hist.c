@@ -44,16 +44,6 @@ static const struct argp_option options[] = {
 	{ 0 }
 };
 
-static u64 positive(struct argp_state *state, const char *arg, u64 max)
-{
-	u64 value;
-	char *end;
-
-	if (!parse_u64(arg, &end, &value) || *end || !value || value > max)
-		argp_error(state, "'%s' is no number from 1 to %llu", arg, max);
-	return value;
-}
-
 /* The first argument, if it is one of ours. */
 static error_t parse_what(struct hist *h, struct argp_state *state, const char *arg)
 {
@@ -81,13 +71,13 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 	switch (key) {
 	case 'L':
 		h->linear = true;
-		h->step = arg ? positive(state, arg, 1 << 30) : 0;
+		h->step = arg ? tracing_positive(state, arg, 1 << 30) : 0;
 		return 0;
 	case 'm':
 		h->milliseconds = true;
 		return 0;
 	case OPT_MAX_BLOCKS:
-		h->max_blocks = positive(state, arg, 1 << 28);
+		h->max_blocks = tracing_positive(state, arg, 1 << 28);
 		return 0;
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &h->t;

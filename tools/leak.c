@@ -47,16 +47,6 @@ static const struct argp_option options[] = {
 	{ 0 }
 };
 
-static u64 number(struct argp_state *state, const char *arg, u64 max)
-{
-	u64 value;
-	char *end;
-
-	if (!parse_u64(arg, &end, &value) || *end || value > max)
-		argp_error(state, "'%s' is no number, or too large", arg);
-	return value;
-}
-
 static void start(struct leak *k, struct argp_state *state)
 {
 	state->child_inputs[0] = &k->live.t;
@@ -73,10 +63,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		start(k, state);
 		return 0;
 	case 'o':
-		k->older = 1000000 * number(state, arg, 1ULL << 40);
+		k->older = 1000000 * tracing_number(state, arg, 1ULL << 40);
 		return 0;
 	case OPT_TOP:
-		k->top = number(state, arg, ~0ULL);
+		k->top = tracing_number(state, arg, ~0ULL);
 		return 0;
 	case OPT_SNAPSHOT:
 		k->snapshot = arg;

@@ -28,17 +28,13 @@ static const struct argp_option options[] = {
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct live *l = state->input;
-	char *end;
-	u64 value;
 
 	switch (key) {
 	case 's':
 		l->sites = true;
 		return 0;
 	case OPT_MAX_BLOCKS:
-		if (!parse_u64(arg, &end, &value) || *end || !value || value > MAX_BLOCKS)
-			argp_error(state, "'%s' is no number from 1 to %d", arg, MAX_BLOCKS);
-		l->max_blocks = value;
+		l->max_blocks = tracing_positive(state, arg, MAX_BLOCKS);
 		return 0;
 	}
 	return ARGP_ERR_UNKNOWN;

@@ -80,16 +80,6 @@ static const struct argp_option options[] = {
 	{ 0 }
 };
 
-static u64 positive(struct argp_state *state, const char *arg, u64 max)
-{
-	u64 value;
-	char *end;
-
-	if (!parse_u64(arg, &end, &value) || *end || !value || value > max)
-		argp_error(state, "'%s' is no number from 1 to %llu", arg, max);
-	return value;
-}
-
 static enum counted counted(struct argp_state *state, const char *arg)
 {
 	for (int i = 0; i < NR_COLUMNS; i++)
@@ -108,7 +98,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		r->sort = counted(state, arg);
 		return 0;
 	case 'r':
-		r->rows = positive(state, arg, MAX_CALLERS);
+		r->rows = tracing_positive(state, arg, MAX_CALLERS);
 		return 0;
 	case 'k':
 		r->by_stack = true;
@@ -117,7 +107,7 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		r->no_clear = true;
 		return 0;
 	case OPT_MAX_CALLERS:
-		r->max_callers = positive(state, arg, MAX_CALLERS);
+		r->max_callers = tracing_positive(state, arg, MAX_CALLERS);
 		return 0;
 	case ARGP_KEY_INIT:
 		state->child_inputs[0] = &r->t;

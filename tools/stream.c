@@ -305,16 +305,6 @@ static void set_mode(struct streamer *s, struct argp_state *state, enum stream_m
 	s->lines.mode = mode;
 }
 
-static u64 number(struct argp_state *state, const char *arg, u64 max)
-{
-	u64 value;
-	char *end;
-
-	if (!parse_u64(arg, &end, &value) || *end || !value || value > max)
-		argp_error(state, "'%s' is no number from 1 to %llu", arg, max);
-	return value;
-}
-
 static error_t parse(int key, char *arg, struct argp_state *state)
 {
 	struct streamer *s = state->input;
@@ -337,10 +327,10 @@ static error_t parse(int key, char *arg, struct argp_state *state)
 		set_mode(s, state, STREAM_ARENAS);
 		return 0;
 	case 'b':
-		s->buffer = number(state, arg, BUFFER_MAX);
+		s->buffer = tracing_positive(state, arg, BUFFER_MAX);
 		return 0;
 	case 'N':
-		s->limit = number(state, arg, ~0ULL);
+		s->limit = tracing_positive(state, arg, ~0ULL);
 		return 0;
 	case ARGP_KEY_END:
 		check(s, state);

@@ -52,13 +52,25 @@ static double seconds(struct argp_state *state, const char *arg)
 	return value;
 }
 
-static u64 number(struct argp_state *state, const char *arg, u64 max)
+/* The value of an option, 0 too. */
+u64 tracing_number(struct argp_state *state, const char *arg, u64 max)
 {
 	u64 value;
 	char *end;
 
 	if (!parse_u64(arg, &end, &value) || *end || value > max)
 		argp_error(state, "'%s' is no number, or too large", arg);
+	return value;
+}
+
+/* The value of an option that counts something. */
+u64 tracing_positive(struct argp_state *state, const char *arg, u64 max)
+{
+	u64 value;
+	char *end;
+
+	if (!parse_u64(arg, &end, &value) || *end || !value || value > max)
+		argp_error(state, "'%s' is no number from 1 to %llu", arg, max);
 	return value;
 }
 
@@ -120,16 +132,16 @@ static error_t parse_filter(int key, char *arg, struct argp_state *state)
 
 	switch (key) {
 	case 'z':
-		f->min_size = number(state, arg, ~0ULL);
+		f->min_size = tracing_number(state, arg, ~0ULL);
 		return 0;
 	case 'Z':
-		f->max_size = number(state, arg, ~0ULL);
+		f->max_size = tracing_number(state, arg, ~0ULL);
 		return 0;
 	case 'C':
-		f->szidx = number(state, arg, KPY_CLASSES - 1);
+		f->szidx = tracing_number(state, arg, KPY_CLASSES - 1);
 		return 0;
 	case 'p':
-		f->pid = number(state, arg, ~0U - 1);
+		f->pid = tracing_number(state, arg, ~0U - 1);
 		return 0;
 	case 'n':
 		if (strlen(arg) >= sizeof(f->comm))

@@ -21,6 +21,7 @@
 #include "kpy.h"
 #include "objects.h"
 
+struct argp_state;
 struct bpf_object;
 struct bpf_object_skeleton;
 
@@ -58,6 +59,9 @@ struct tracing {
 extern const struct argp tracing_argp;
 extern const struct argp stream_argp;
 extern const struct argp filter_argp;
+
+u64 tracing_number(struct argp_state *state, const char *arg, u64 max);
+u64 tracing_positive(struct argp_state *state, const char *arg, u64 max);
 
 int tracing_prepare(struct tracing *t);
 int tracing_load(struct tracing *t, struct bpf_object_skeleton *skel);
