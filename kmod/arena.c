@@ -269,6 +269,7 @@ struct kpy_pool *kpy_arena_take_pool(struct kpy_heap *heap)
 	pool->arenaindex = arena->slot;
 	pool->szidx = KPY_NO_CLASS;
 	pool->count = 0;
+	pool->tag = 0;
 	return pool;
 }
 

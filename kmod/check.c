@@ -47,11 +47,15 @@ static __printf(2, 3) bool fail(struct check *check, const char *fmt, ...)
 	return false;
 }
 
-static u64 heap_clock(const struct kpy_heap *heap)
+static u64 heap_clock(struct kpy_heap *heap)
 {
 	const struct kpy_counters *c = &heap->c;
+	u64 allocs = c->allocs, frees = c->frees;
+	u32 i;
 
-	return c->allocs + c->frees + c->large_allocs + c->large_frees;
+	for (i = 0; heap->front && i < heap->nr_classes; i++)
+		kpy_percpu_stats(heap, i, &allocs, &frees);
+	return allocs + frees + c->large_allocs + c->large_frees;
 }
 
 /* A slot's arena by its node in a list, NULL if the node is in no slot. */
@@ -296,13 +300,15 @@ static bool check_arenas(struct check *check)
 static void check_totals(struct check *check)
 {
 	struct kpy_heap *heap = check->heap;
-	u64 in_use = 0;
+	u64 in_use = 0, cached = 0, allocs = heap->c.allocs, frees = heap->c.frees;
 	u32 i;
 
 	for (i = 0; i < heap->nr_classes; i++) {
 		const struct kpy_class *class = &heap->class[i];
 
 		in_use += class->in_use;
+		if (heap->front)
+			cached += kpy_percpu_stats(heap, i, &allocs, &frees);
 		if (check->found[i] != check->used[i])
 			fail(check, "I3: class %u: %llu pools partly used, %llu in usedpools",
 			     i, check->found[i], check->used[i]);
@@ -310,9 +316,9 @@ static void check_totals(struct check *check)
 			fail(check, "I10: class %u: %llu pools, %llu blocks; counted %llu, %llu",
 			     i, check->pools[i], check->in_use[i], class->pools, class->in_use);
 	}
-	if (!check->err && in_use != heap->c.allocs - heap->c.frees)
-		fail(check, "I10: %llu blocks in use, %llu allocs, %llu frees",
-		     in_use, heap->c.allocs, heap->c.frees);
+	if (!check->err && in_use - cached != allocs - frees)
+		fail(check, "I10: %llu blocks in use, %llu in magazines, %llu allocs, %llu frees",
+		     in_use, cached, allocs, frees);
 }
 
 /**

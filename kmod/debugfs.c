@@ -248,6 +248,30 @@ static int arenas_show(struct seq_file *m, void *v)
 }
 DEFINE_SHOW_ATTRIBUTE(arenas);
 
+static int cpus_show(struct seq_file *m, void *v)
+{
+	static const char *const kinds[] = { [KPY_FRONT_TASK] = "task", [KPY_FRONT_IRQ] = "irq" };
+	struct kpy_heap *heap = m->private;
+	struct kpy_front_snapshot s;
+	int cpu, kind;
+	u32 i;
+
+	seq_puts(m, " cpu  for   class   size  loaded   full       allocs        frees\n");
+	for_each_possible_cpu(cpu) {
+		for (kind = 0; heap->front && kind < KPY_NR_FRONTS; kind++) {
+			for (i = 0; i < heap->nr_classes; i++) {
+				kpy_snapshot_front(heap, cpu, kind, i, &s);
+				if (s.allocs || s.frees)
+					seq_printf(m, "%4d  %-4s %6u %6u %7u %6u %12llu %12llu\n",
+						   cpu, kinds[kind], i, kpy_class_size(heap, i),
+						   s.loaded, s.full, s.allocs, s.frees);
+			}
+		}
+	}
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(cpus);
+
 /* pools: one arena a step, its pools as they were at one moment. */
 static void *pools_start(struct seq_file *m, loff_t *pos)
 {
@@ -422,6 +446,7 @@ void kpy_debugfs_add(struct kpy_heap *heap)
 	debugfs_create_file("stats", 0400, heap->dir, heap, &stats_fops);
 	debugfs_create_file("counters", 0400, heap->dir, heap, &counters_fops);
 	debugfs_create_file("arenas", 0400, heap->dir, heap, &arenas_fops);
+	debugfs_create_file("cpus", 0400, heap->dir, heap, &cpus_fops);
 	debugfs_create_file("pools", 0400, heap->dir, heap, &pools_fops);
 	debugfs_create_file("geometry", 0400, heap->dir, heap, &geometry_fops);
 	debugfs_create_file("mode", 0400, heap->dir, heap, &mode_fops);

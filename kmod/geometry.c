@@ -27,6 +27,7 @@ static const char *const release_names[] = {
 
 static const char *const mode_names[] = {
 	[KPY_MODE_CLASSIC] = "classic",
+	[KPY_MODE_PERCPU] = "percpu",
 };
 
 enum option {
@@ -197,7 +198,7 @@ static int set_option(struct kpy_heap_params *params, enum option option, char *
 		return i < 0 ? -EINVAL : 0;
 	case OPTION_MODE:
 		i = parse_name(mode_names, ARRAY_SIZE(mode_names), value,
-			       "the only mode is classic", why);
+			       "mode is classic or percpu", why);
 		params->mode = i;
 		return i < 0 ? -EINVAL : 0;
 	}

@@ -14,6 +14,7 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "front.h"
 #include "internal.h"
 #include "trace.h"
 
@@ -82,10 +83,25 @@ static void *heap_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned 
 
 	might_alloc(gfp);
 	if (likely(small))
-		ptr = small_alloc(heap, size, gfp, caller);
+		ptr = heap->front ? kpy_percpu_alloc(heap, size, (size - 1) >> heap->align_shift,
+						     gfp, caller) :
+				    small_alloc(heap, size, gfp, caller);
 	if (!ptr)
 		return large_alloc(heap, size, gfp, small, caller);
-	if (gfp & __GFP_ZERO)
+	if (want_init_on_alloc(gfp))
+		memset(ptr, 0, size);
+	return ptr;
+}
+
+/* The fast path of mode percpu, which has nothing to offer in mode classic. */
+static __always_inline void *front_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp)
+{
+	void *ptr;
+
+	if (unlikely(size - 1 >= heap->fast_max) || trace_kpy_alloc_enabled())
+		return NULL;
+	ptr = kpy_front_pop(heap, (size - 1) >> heap->align_shift);
+	if (want_init_on_alloc(gfp) && likely(ptr))
 		memset(ptr, 0, size);
 	return ptr;
 }
@@ -100,6 +116,12 @@ static void heap_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
 	if (unlikely(!arena)) {
 		if (!kpy_large_free(heap, ptr, caller))
 			refuse(heap, ptr, "not a block of this heap", caller);
+		return;
+	}
+	if (heap->front) {
+		why = kpy_percpu_free(heap, arena, ptr, caller);
+		if (unlikely(why))
+			refuse(heap, ptr, why, caller);
 		return;
 	}
 	raw_spin_lock_irqsave(&heap->lock, flags);
@@ -190,7 +212,9 @@ static void *realloc_move(struct kpy_heap *heap, void *old, bool small, size_t o
  */
 void *kpy_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp)
 {
-	return heap_alloc(heap, size, gfp, _RET_IP_);
+	void *ptr = front_alloc(heap, size, gfp);
+
+	return likely(ptr) ? ptr : heap_alloc(heap, size, gfp, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(kpy_alloc);
 
@@ -289,8 +313,9 @@ EXPORT_SYMBOL_GPL(kpy_realloc);
  */
 void kpy_free(struct kpy_heap *heap, void *ptr)
 {
-	if (ptr)
-		heap_free(heap, ptr, _RET_IP_);
+	if (trace_kpy_free_enabled() || !kpy_front_push(heap, ptr))
+		if (ptr)
+			heap_free(heap, ptr, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(kpy_free);
 
@@ -354,7 +379,8 @@ static void heap_set_constants(struct kpy_heap *heap, const struct kpy_heap_para
 	heap->pool_header = ALIGN(KPY_HEADER_SIZE, geo->alignment);
 	heap->nr_classes = geo->max_small / geo->alignment;
 	heap->pools_per_arena = geo->arena_size / geo->pool_size;
-	heap->secret = get_random_long();
+	heap->secret = get_random_long() | 1;	/* no tag is 0 */
+	heap->pool_mask = ~(geo->pool_size - 1UL);
 	heap->mode = params->mode;
 	heap->flags = params->flags;
 	heap->id = id;
@@ -380,7 +406,8 @@ struct kpy_heap *kpy_heap_new(const struct kpy_heap_params *params, u32 id)
 	raw_spin_lock_init(&heap->lock);
 	for (i = 0; i < heap->nr_classes; i++)
 		INIT_LIST_HEAD(&heap->class[i].usedpools);
-	if (kpy_arenas_init(heap) || kpy_large_init(heap)) {
+	if (kpy_arenas_init(heap) || kpy_large_init(heap) ||
+	    (heap->mode == KPY_MODE_PERCPU && kpy_percpu_init(heap))) {
 		kpy_heap_delete(heap);
 		return ERR_PTR(-ENOMEM);
 	}
@@ -396,6 +423,7 @@ struct kpy_heap *kpy_heap_new(const struct kpy_heap_params *params, u32 id)
 void kpy_heap_delete(struct kpy_heap *heap)
 {
 	kpy_snapshot_event(heap, KPY_SNAPSHOT_END);
+	kpy_percpu_exit(heap);
 	report_live(heap);
 	kpy_large_exit(heap);
 	kpy_arenas_exit(heap);

@@ -50,6 +50,28 @@ bool kpy_large_size(const struct kpy_heap *heap, const void *ptr, size_t *size);
 bool kpy_large_shrink(struct kpy_heap *heap, void *ptr, size_t size);
 void kpy_large_walk(const struct kpy_heap *heap, u64 *blocks, u64 *bytes);
 
+/* percpu.c APIs: */
+int kpy_percpu_module_init(void);
+void kpy_percpu_module_exit(void);
+int kpy_percpu_init(struct kpy_heap *heap);
+void kpy_percpu_exit(struct kpy_heap *heap);
+void *kpy_percpu_alloc(struct kpy_heap *heap, size_t size, u32 szidx, gfp_t gfp,
+		       unsigned long caller);
+const char *kpy_percpu_free(struct kpy_heap *heap, struct kpy_arena *arena, void *ptr,
+			    unsigned long caller);
+void kpy_percpu_drain(struct kpy_heap *heap);
+
+struct kpy_front_snapshot {
+	u64 allocs;
+	u64 frees;
+	u32 loaded;				/* blocks in the loaded magazine */
+	u32 full;				/* and in full ones */
+};
+
+void kpy_snapshot_front(struct kpy_heap *heap, int cpu, enum kpy_front_kind kind, u32 szidx,
+			struct kpy_front_snapshot *to);
+u64 kpy_percpu_stats(struct kpy_heap *heap, u32 szidx, u64 *allocs, u64 *frees);
+
 /* heap.c APIs: */
 struct kpy_heap *kpy_heap_new(const struct kpy_heap_params *params, u32 id);
 void kpy_heap_delete(struct kpy_heap *heap);

@@ -33,9 +33,11 @@ struct kpy_heap;
 /**
  * enum kpy_mode - how a heap is locked
  * @KPY_MODE_CLASSIC: one lock a heap, CPython's order of everything
+ * @KPY_MODE_PERCPU: each CPU has blocks of each class at hand and takes no lock
  */
 enum kpy_mode {
 	KPY_MODE_CLASSIC,
+	KPY_MODE_PERCPU,
 };
 
 /**

@@ -11,15 +11,23 @@ static int __init kpymalloc_init(void)
 	err = kpy_large_module_init();
 	if (err)
 		return err;
+	err = kpy_percpu_module_init();
+	if (err)
+		goto err_large;
 	kpy_kfuncs_init();
 	kpy_debugfs_init();
 	return 0;
+
+err_large:
+	kpy_large_module_exit();
+	return err;
 }
 
 static void __exit kpymalloc_exit(void)
 {
 	kpy_registry_exit();
 	kpy_debugfs_exit();
+	kpy_percpu_module_exit();
 	kpy_large_module_exit();
 }
 

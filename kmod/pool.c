@@ -69,6 +69,8 @@ static noinline struct kpy_pool *take_pool(struct kpy_heap *heap, unsigned int s
 	if (!pool)
 		return NULL;
 	pool_lay_out(heap, pool, szidx);
+	if (heap->front)
+		pool->tag = heap->secret ^ (unsigned long)pool;
 	list_add(&pool->node, &class->usedpools);
 	class->pools++;
 	state_changed(heap, pool, KPY_POOL_EMPTY, KPY_POOL_USED);
@@ -137,6 +139,7 @@ static noinline void no_longer_full(struct kpy_heap *heap, struct kpy_pool *pool
 static noinline unsigned long became_empty(struct kpy_heap *heap, struct kpy_pool *pool)
 {
 	list_del(&pool->node);
+	pool->tag = 0;
 	heap->class[pool->szidx].pools--;
 	state_changed(heap, pool, KPY_POOL_USED, KPY_POOL_EMPTY);
 	return kpy_arena_put_pool(heap, pool);

@@ -52,7 +52,7 @@ static int check_params(const struct kpy_heap_params *params)
 		pr_notice("heap refused: %s\n", why);
 		return -EINVAL;
 	}
-	if (params->mode != KPY_MODE_CLASSIC || params->flags & ~KPY_HEAP_SILENT) {
+	if (params->mode > KPY_MODE_PERCPU || params->flags & ~KPY_HEAP_SILENT) {
 		pr_notice("heap refused: unknown mode or flags\n");
 		return -EINVAL;
 	}

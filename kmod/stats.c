@@ -54,7 +54,7 @@ void kpy_snapshot_event(const struct kpy_heap *heap, enum kpy_snapshot what)
 			   heap->c.large_bytes);
 }
 
-static void stats_of_class(const struct kpy_heap *heap, u32 szidx, struct kpy_heap_stats *s)
+static void stats_of_class(struct kpy_heap *heap, u32 szidx, struct kpy_heap_stats *s)
 {
 	const struct kpy_class *class = &heap->class[szidx];
 	struct kpy_class_stats *out = &s->class[szidx];
@@ -64,7 +64,9 @@ static void stats_of_class(const struct kpy_heap *heap, u32 szidx, struct kpy_he
 
 	out->pools = class->pools;
 	out->in_use = class->in_use;
-	out->available = class->pools * capacity - class->in_use;
+	if (heap->front)
+		out->in_use -= kpy_percpu_stats(heap, szidx, &s->c.allocs, &s->c.frees);
+	out->available = class->pools * capacity - out->in_use;
 
 	s->unused_pools -= out->pools;
 	s->bytes_allocated += out->in_use * size;

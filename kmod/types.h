@@ -36,7 +36,7 @@
  *   I10 the heap: allocs - frees == sum of in_use == sum of count
  *   I11 the heap: the large blocks in the table == large_blocks, large_bytes
  *
- * Lock order: registry_lock > heap->lock.  heap->lock is raw and taken with
+ * Lock order: registry_lock > percpu_lock > heap->lock, cpus_read_lock() > percpu_lock.  heap->lock is raw and taken with
  * interrupts off; under it nothing is allocated, freed or printed.
  */
 #ifndef _KPY_TYPES_H
@@ -54,8 +54,10 @@
 #define KPY_MAX_CHUNKS		28	/* 16 << 27 slots: more than any memory has arenas */
 #define KPY_MAP_LEAF_BITS	10	/* a leaf of the arena map is one 4 KiB table */
 #define KPY_MAP_LEAF		BIT(KPY_MAP_LEAF_BITS)
-#define KPY_NO_CLASS		U16_MAX	/* szidx of a pool that was never laid out */
+#define KPY_NO_CLASS		U8_MAX	/* szidx of a pool that was never laid out */
 #define KPY_NO_SLOT		U32_MAX	/* of no arena */
+#define KPY_MAG_SLOTS		64	/* of a magazine, the first one is no block's */
+#define KPY_MAG_BYTES		(KPY_MAG_SLOTS * sizeof(void *))
 
 static_assert(KPY_ARENA_MAX / KPY_POOL_MIN <= U16_MAX);
 static_assert(KPY_SMALL_MAX * 2 <= KPY_POOL_MIN - 64, "a pool has at least two blocks");
@@ -87,10 +89,12 @@ enum kpy_snapshot {
  * @node: in usedpools[@szidx] while used
  * @nextfree: next pool of the arena's freepools while empty
  * @freeblock: LIFO of free blocks, linked through their first word
- * @count: blocks handed out
+ * @tag: mode percpu: heap->secret ^ the pool's address while it is in use, so
+ *       that a free knows its heap's pools without the lock; else 0
  * @arenaindex: slot of its arena
  * @nextoffset: of the first block never carved
  * @maxnextoffset: largest valid @nextoffset
+ * @count: blocks handed out
  * @szidx: size class it is (or was last) laid out for
  */
 struct kpy_pool {
@@ -99,14 +103,17 @@ struct kpy_pool {
 		struct kpy_pool *nextfree;
 	};
 	void *freeblock;
-	u32 count;
+	unsigned long tag;
 	u32 arenaindex;
 	u32 nextoffset;
 	u32 maxnextoffset;
-	u16 szidx;
+	u16 count;
+	u8 szidx;
 };
 
 static_assert(sizeof(struct kpy_pool) <= KPY_HEADER_SIZE);
+static_assert(KPY_POOL_MAX / KPY_ALIGN_MIN <= U16_MAX);
+static_assert(KPY_MAX_CLASSES < KPY_NO_CLASS);
 
 /**
  * struct kpy_arena - one entry of the arena vector; never moves, never freed
@@ -196,6 +203,47 @@ struct kpy_class {
 };
 
 /**
+ * struct kpy_front - mode percpu: what a CPU has at hand of a class, for tasks
+ *                    or for interrupts
+ * @top: last block of the loaded magazine, its slot 0 (NULL) if it is empty
+ * @allocs: blocks that users got here
+ * @frees: blocks that users gave back here
+ * @full: LIFO of full magazines, linked by slot 0
+ * @nr_full: how many
+ * @seen: @allocs + @frees at the last tick
+ *
+ * A magazine is an aligned array of KPY_MAG_SLOTS pointers; its blocks count as
+ * handed out in their pools.  The front for tasks is touched by its CPU alone,
+ * with preemption off; the one for interrupts, with interrupts off.  @full and
+ * what leads to pools or to other CPUs is under heap->lock as well.
+ */
+struct kpy_front {
+	void **top;
+	u64 allocs;
+	u64 frees;
+	void **full;
+	u32 nr_full;
+	u64 seen;
+};
+
+/* Whose front. */
+enum kpy_front_kind {
+	KPY_FRONT_TASK,
+	KPY_FRONT_IRQ,
+	KPY_NR_FRONTS,
+};
+
+/**
+ * struct kpy_depot - full magazines of a class that any CPU may load; under heap->lock
+ * @full: LIFO, linked by slot 0
+ * @nr: how many
+ */
+struct kpy_depot {
+	void **full;
+	u32 nr;
+};
+
+/**
  * struct kpy_heap - arenas, pools and blocks of one geometry
  * @geo: sizes; constant
  * @arena_shift: log2 of the arena size; constant
@@ -204,7 +252,11 @@ struct kpy_class {
  * @pool_header: bytes before the first block; constant
  * @nr_classes: size classes; constant
  * @pools_per_arena: constant
- * @secret: marks free blocks, see pool.c; constant
+ * @secret: marks free blocks, see pool.c, and pools, see struct kpy_pool; constant
+ * @fast_max: largest request that a front serves, 0 in mode classic; constant
+ * @pool_mask: what leads from a block to its pool; constant
+ * @front: mode percpu: the CPUs' fronts, those for tasks by class, then those
+ *         for interrupts; NULL in mode classic
  * @mode: locking; constant
  * @flags: KPY_HEAP_*; constant
  * @id: names the heap in trace events; constant
@@ -218,22 +270,30 @@ struct kpy_class {
  * @map: address -> slot
  * @large: live blocks of the general allocator
  * @class: the size classes
+ * @depot: mode percpu: full magazines, by class
+ * @empties: mode percpu: LIFO of empty magazines, linked by slot 0
  * @c: counters; an event of trace.h fires at the line that counts, so that
  *     totals of tracers and these agree
  * @reported: a bad pointer was reported; the next ones are only counted
+ * @percpu: in the list of heaps of mode percpu; under percpu_lock
  * @registry: in the list of all heaps; changed under registry_lock, read under RCU
  * @users: kpy_heap_get() minus kpy_heap_put(), 1 for its creator; under registry_lock
  * @dir: its debugfs directory
  */
 struct kpy_heap {
-	struct kpy_geometry geo;
+	/* all that a front's fast path reads */
+	u32 fast_max;
+	u8 align_shift;
 	u8 arena_shift;
 	u8 pool_shift;
-	u8 align_shift;
 	u8 pool_header;
+	unsigned long secret;
+	unsigned long pool_mask;
+	struct kpy_front __percpu *front;
+
+	struct kpy_geometry geo;
 	u32 nr_classes;
 	u32 pools_per_arena;
-	unsigned long secret;
 	enum kpy_mode mode;
 	unsigned int flags;
 	u32 id;
@@ -248,9 +308,12 @@ struct kpy_heap {
 	struct kpy_arena_map map;
 	struct kpy_large_table large;
 	struct kpy_class class[KPY_MAX_CLASSES];
+	struct kpy_depot depot[KPY_MAX_CLASSES];
+	void **empties;
 	struct kpy_counters c;
 	bool reported;
 
+	struct list_head percpu;
 	struct list_head registry;
 	unsigned int users;
 	struct dentry *dir;
