@@ -79,7 +79,7 @@ void kpy_heap_delete(struct kpy_heap *heap);
 /* stats.c APIs: */
 void kpy_count_held(struct kpy_heap *heap, s64 bytes);
 void kpy_count_large(struct kpy_heap *heap, s64 bytes);
-void kpy_snapshot_event(const struct kpy_heap *heap, enum kpy_snapshot what);
+void kpy_snapshot_event(struct kpy_heap *heap, enum kpy_snapshot what);
 
 struct kpy_usable_snapshot {
 	u32 slot;

@@ -47,11 +47,17 @@ void kpy_count_large(struct kpy_heap *heap, s64 bytes)
  *
  * Context: heap->lock held, or nobody else knows the heap any more.
  */
-void kpy_snapshot_event(const struct kpy_heap *heap, enum kpy_snapshot what)
+void kpy_snapshot_event(struct kpy_heap *heap, enum kpy_snapshot what)
 {
-	trace_kpy_snapshot(heap->id, heap->name, what, heap->c.allocs, heap->c.frees,
-			   heap->c.reallocs, heap->c.large_allocs, heap->c.large_frees,
-			   heap->c.large_bytes);
+	u64 allocs = heap->c.allocs, frees = heap->c.frees;
+	u32 i;
+
+	if (!trace_kpy_snapshot_enabled())
+		return;
+	for (i = 0; heap->front && i < heap->nr_classes; i++)
+		kpy_percpu_stats(heap, i, &allocs, &frees);
+	trace_kpy_snapshot(heap->id, heap->name, what, allocs, frees, heap->c.reallocs,
+			   heap->c.large_allocs, heap->c.large_frees, heap->c.large_bytes);
 }
 
 static void stats_of_class(struct kpy_heap *heap, u32 szidx, struct kpy_heap_stats *s)
