@@ -172,11 +172,11 @@ static bool check_slots(struct check *check)
 static bool check_usedpools(struct check *check, u32 szidx)
 {
 	struct kpy_heap *heap = check->heap;
-	const struct list_head *node, *head = &heap->class[szidx].usedpools;
+	const struct hlist_node *node;
 	const struct kpy_pool *pool;
 
-	for (node = head->next; node != head; node = node->next) {
-		pool = list_entry(node, struct kpy_pool, node);
+	for (node = heap->class[szidx].usedpools.first; node; node = node->next) {
+		pool = hlist_entry(node, struct kpy_pool, node);
 		if (!pool_exists(heap, pool) || ++check->used[szidx] > heap->class[szidx].pools)
 			return fail(check, "I3: usedpools[%u] leads astray after %llu pools",
 				    szidx, check->used[szidx]);

@@ -16,6 +16,7 @@
 
 #include "front.h"
 #include "internal.h"
+#include "pool.h"
 #include "trace.h"
 
 /* Refuse a pointer: count it, and say so the first time. */
@@ -42,8 +43,22 @@ static void count_failure(struct kpy_heap *heap)
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
 }
 
+static noinline void alloc_event(struct kpy_heap *heap, struct kpy_pool *pool, void *ptr,
+				 size_t size, unsigned long caller)
+{
+	trace_kpy_alloc(heap->id, ptr, size, pool->szidx, pool, pool->arenaindex, caller);
+}
+
+static noinline void free_event(struct kpy_heap *heap, struct kpy_pool *pool, void *ptr,
+				unsigned long caller)
+{
+	trace_kpy_free(heap->id, ptr, kpy_class_size(heap, pool->szidx), pool->szidx, pool,
+		       pool->arenaindex, caller);
+}
+
 /* NULL if there is no pool to be had. */
-static void *small_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned long caller)
+static __always_inline void *classic_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
+					   unsigned long caller)
 {
 	unsigned int szidx = (size - 1) >> heap->align_shift;
 	struct kpy_pool *pool;
@@ -59,9 +74,10 @@ static void *small_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned
 		if (!kpy_arena_grow(heap, gfp))
 			return NULL;
 	}
-	ptr = kpy_pool_alloc(heap, pool);
+	ptr = kpy_pool_pop(heap, &heap->class[szidx], pool);
 	heap->c.allocs++;
-	trace_kpy_alloc(heap->id, ptr, size, szidx, pool, pool->arenaindex, caller);
+	if (trace_kpy_alloc_enabled())
+		alloc_event(heap, pool, ptr, size, caller);
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
 	return ptr;
 }
@@ -85,7 +101,7 @@ static void *heap_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned 
 	if (likely(small))
 		ptr = heap->front ? kpy_percpu_alloc(heap, size, (size - 1) >> heap->align_shift,
 						     gfp, caller) :
-				    small_alloc(heap, size, gfp, caller);
+				    classic_alloc(heap, size, gfp, caller);
 	if (!ptr)
 		return large_alloc(heap, size, gfp, small, caller);
 	if (want_init_on_alloc(gfp))
@@ -106,14 +122,30 @@ static __always_inline void *front_alloc(struct kpy_heap *heap, size_t size, gfp
 	return ptr;
 }
 
-static void heap_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
+/* What a pool that is surely ours says of a block that surely is one. */
+static __always_inline unsigned long pool_takes(struct kpy_heap *heap, struct kpy_pool *pool,
+						void *ptr, unsigned long caller)
+{
+	struct kpy_class *class = &heap->class[pool->szidx];
+
+	lockdep_assert_held(&heap->lock);
+	heap->c.frees++;
+	if (trace_kpy_free_enabled())
+		free_event(heap, pool, ptr, caller);
+	if (want_init_on_free())
+		memset(ptr, 0, kpy_class_size(heap, pool->szidx));
+	return kpy_pool_push(heap, class, pool, ptr);
+}
+
+/* All cases of a free, each looked at as closely as can be. */
+static noinline void slow_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
 {
 	struct kpy_arena *arena = kpy_arena_find(heap, ptr);
 	unsigned long release = 0, flags;
 	struct kpy_pool *pool;
 	const char *why;
 
-	if (unlikely(!arena)) {
+	if (!arena) {
 		if (!kpy_large_free(heap, ptr, caller))
 			refuse(heap, ptr, "not a block of this heap", caller);
 		return;
@@ -126,16 +158,43 @@ static void heap_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
 	}
 	raw_spin_lock_irqsave(&heap->lock, flags);
 	pool = kpy_pool_of_block(heap, arena, ptr, &why);
-	if (likely(pool)) {
-		heap->c.frees++;
-		trace_kpy_free(heap->id, ptr, kpy_class_size(heap, pool->szidx), pool->szidx,
-			       pool, pool->arenaindex, caller);
-		release = kpy_pool_free(heap, pool, ptr);
-	}
+	if (pool)
+		release = pool_takes(heap, pool, ptr, caller);
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
-	if (unlikely(!pool))
+	if (!pool)
 		refuse(heap, ptr, why, caller);
 	kpy_pages_free(release, heap->geo.arena_size);
+}
+
+/* The pool if its header vouches for it and for the block. */
+static __always_inline struct kpy_pool *pool_quickly(const struct kpy_heap *heap, const void *ptr)
+{
+	struct kpy_pool *pool = kpy_pool_tagged(heap, ptr);
+	const struct kpy_class *class;
+
+	if (unlikely(!pool))
+		return NULL;
+	class = &heap->class[pool->szidx];
+	return likely(kpy_pool_starts_block(heap, class, pool, ptr)) &&
+	       likely(!kpy_pool_suspects(heap, class, pool, ptr)) ? pool : NULL;
+}
+
+static void heap_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
+{
+	unsigned long release = 0, flags;
+	struct kpy_pool *pool;
+
+	if (heap->front)
+		return slow_free(heap, ptr, caller);
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	pool = pool_quickly(heap, ptr);
+	if (likely(pool))
+		release = pool_takes(heap, pool, ptr, caller);
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	if (unlikely(!pool))
+		return slow_free(heap, ptr, caller);
+	if (unlikely(release))
+		kpy_pages_free(release, heap->geo.arena_size);
 }
 
 /* Class size or requested size of a block; false if it is none of ours. */
@@ -371,6 +430,7 @@ static void report_live(const struct kpy_heap *heap)
 static void heap_set_constants(struct kpy_heap *heap, const struct kpy_heap_params *params, u32 id)
 {
 	const struct kpy_geometry *geo = &params->geometry;
+	u32 i;
 
 	heap->geo = *geo;
 	heap->arena_shift = ilog2(geo->arena_size);
@@ -380,11 +440,16 @@ static void heap_set_constants(struct kpy_heap *heap, const struct kpy_heap_para
 	heap->nr_classes = geo->max_small / geo->alignment;
 	heap->pools_per_arena = geo->arena_size / geo->pool_size;
 	heap->secret = get_random_long() | 1;	/* no tag is 0 */
+	heap->pool_tag = params->mode == KPY_MODE_PERCPU ? heap->secret : heap->secret ^ 2;
 	heap->pool_mask = ~(geo->pool_size - 1UL);
 	heap->mode = params->mode;
 	heap->flags = params->flags;
 	heap->id = id;
 	strscpy(heap->name, params->name, sizeof(heap->name));
+	for (i = 0; i < heap->nr_classes; i++) {
+		heap->class[i].inverse = U32_MAX / kpy_class_size(heap, i) + 1;
+		heap->class[i].mark = kpy_class_size(heap, i) > sizeof(unsigned long);
+	}
 }
 
 /**
@@ -398,14 +463,11 @@ static void heap_set_constants(struct kpy_heap *heap, const struct kpy_heap_para
 struct kpy_heap *kpy_heap_new(const struct kpy_heap_params *params, u32 id)
 {
 	struct kpy_heap *heap = kvzalloc(sizeof(*heap), GFP_KERNEL);
-	u32 i;
 
 	if (!heap)
 		return ERR_PTR(-ENOMEM);
 	heap_set_constants(heap, params, id);
 	raw_spin_lock_init(&heap->lock);
-	for (i = 0; i < heap->nr_classes; i++)
-		INIT_LIST_HEAD(&heap->class[i].usedpools);
 	if (kpy_arenas_init(heap) || kpy_large_init(heap) ||
 	    (heap->mode == KPY_MODE_PERCPU && kpy_percpu_init(heap))) {
 		kpy_heap_delete(heap);

@@ -30,7 +30,10 @@ struct kpy_arena *kpy_arena_find(const struct kpy_heap *heap, const void *ptr);
 u32 kpy_arena_map_count(const struct kpy_heap *heap);
 
 /* pool.c APIs: */
-struct kpy_pool *kpy_pool_first(struct kpy_heap *heap, unsigned int szidx);
+struct kpy_pool *kpy_pool_take(struct kpy_heap *heap, unsigned int szidx);
+void kpy_pool_look_ahead(struct kpy_heap *heap, struct kpy_pool *pool);
+void kpy_pool_no_longer_full(struct kpy_heap *heap, struct kpy_pool *pool);
+unsigned long kpy_pool_became_empty(struct kpy_heap *heap, struct kpy_pool *pool);
 void *kpy_pool_alloc(struct kpy_heap *heap, struct kpy_pool *pool);
 unsigned long kpy_pool_free(struct kpy_heap *heap, struct kpy_pool *pool, void *ptr);
 bool kpy_pool_block_is_free(const struct kpy_heap *heap, const struct kpy_pool *pool,

@@ -20,6 +20,7 @@
 
 #include "front.h"
 #include "internal.h"
+#include "pool.h"
 #include "trace.h"
 
 #define CPU_FULL	4		/* full magazines that a CPU keeps of a class */

@@ -11,23 +11,13 @@
  * second free of a block cheap to suspect, and the freeblock list tells for sure.
  */
 #include "internal.h"
+#include "pool.h"
 #include "trace.h"
 
-static unsigned long free_mark(const struct kpy_heap *heap, const void *block)
+static void push_free(struct kpy_heap *heap, struct kpy_pool *pool, void *block)
 {
-	return heap->secret ^ (unsigned long)block;
-}
-
-static bool has_mark_word(const struct kpy_heap *heap, const struct kpy_pool *pool)
-{
-	return kpy_class_size(heap, pool->szidx) >= 2 * sizeof(unsigned long);
-}
-
-static void push_block(struct kpy_heap *heap, struct kpy_pool *pool, void *block)
-{
+	((unsigned long *)block)[heap->class[pool->szidx].mark] = kpy_free_mark(heap, block);
 	*(void **)block = pool->freeblock;
-	if (has_mark_word(heap, pool))
-		((unsigned long *)block)[1] = free_mark(heap, block);
 	pool->freeblock = block;
 }
 
@@ -36,14 +26,11 @@ static void carve_block(struct kpy_heap *heap, struct kpy_pool *pool)
 	void *block = (void *)pool + pool->nextoffset;
 
 	pool->nextoffset += kpy_class_size(heap, pool->szidx);
-	push_block(heap, pool, block);
+	push_free(heap, pool, block);
 }
 
-/* A pool whose last class was the same keeps its list as it is. */
-static void pool_lay_out(struct kpy_heap *heap, struct kpy_pool *pool, unsigned int szidx)
+static noinline void pool_lay_out(struct kpy_heap *heap, struct kpy_pool *pool, unsigned int szidx)
 {
-	if (pool->szidx == szidx)
-		return;
 	pool->szidx = szidx;
 	pool->freeblock = NULL;
 	pool->nextoffset = heap->pool_header;
@@ -51,64 +38,95 @@ static void pool_lay_out(struct kpy_heap *heap, struct kpy_pool *pool, unsigned 
 	carve_block(heap, pool);
 }
 
-static void state_changed(struct kpy_heap *heap, struct kpy_pool *pool,
-			  enum kpy_pool_state from, enum kpy_pool_state to)
+static noinline void state_event(struct kpy_heap *heap, struct kpy_pool *pool,
+				 enum kpy_pool_state from, enum kpy_pool_state to)
 {
 	trace_kpy_pool_state(heap->id, pool, pool->arenaindex, pool->szidx, from, to);
 }
 
-/*
- * The rare turns of a pool's life are functions of their own, so that the
- * common ones need no stack frame.
+/* The event's arguments are looked at by nobody but a tracer. */
+static __always_inline void state_changed(struct kpy_heap *heap, struct kpy_pool *pool,
+					  enum kpy_pool_state from, enum kpy_pool_state to)
+{
+	if (trace_kpy_pool_state_enabled())
+		state_event(heap, pool, from, to);
+}
+
+/**
+ * kpy_pool_take() - a pool for a class that has none to serve from
+ * @heap: the heap
+ * @szidx: size class
+ *
+ * A pool whose last class was the same keeps its list as it is.
+ *
+ * Context: heap->lock held.
+ * Return: the pool, first in usedpools; NULL if no arena is usable.
  */
-static noinline struct kpy_pool *take_pool(struct kpy_heap *heap, unsigned int szidx)
+struct kpy_pool *kpy_pool_take(struct kpy_heap *heap, unsigned int szidx)
 {
 	struct kpy_class *class = &heap->class[szidx];
 	struct kpy_pool *pool = kpy_arena_take_pool(heap);
 
 	if (!pool)
 		return NULL;
-	pool_lay_out(heap, pool, szidx);
-	if (heap->front)
-		pool->tag = heap->secret ^ (unsigned long)pool;
-	list_add(&pool->node, &class->usedpools);
+	if (unlikely(pool->szidx != szidx))
+		pool_lay_out(heap, pool, szidx);
+	pool->tag = heap->pool_tag ^ (unsigned long)pool;
+	hlist_add_head(&pool->node, &class->usedpools);
 	class->pools++;
 	state_changed(heap, pool, KPY_POOL_EMPTY, KPY_POOL_USED);
 	return pool;
 }
 
 /**
- * kpy_pool_first() - the pool that serves a class's next allocation
+ * kpy_pool_look_ahead() - the last free block was handed out
  * @heap: the heap
- * @szidx: size class
+ * @pool: has one carved, or is full from now on
  *
  * Context: heap->lock held.
- * Return: the first pool of usedpools, taken from an arena if there was none;
- * NULL if no arena is usable.
  */
-struct kpy_pool *kpy_pool_first(struct kpy_heap *heap, unsigned int szidx)
+void kpy_pool_look_ahead(struct kpy_heap *heap, struct kpy_pool *pool)
 {
-	struct kpy_class *class = &heap->class[szidx];
-	struct kpy_pool *pool;
-
-	lockdep_assert_held(&heap->lock);
-	pool = list_first_entry_or_null(&class->usedpools, struct kpy_pool, node);
-	return likely(pool) ? pool : take_pool(heap, szidx);
-}
-
-/* The last free block was handed out: carve one, or the pool is full. */
-static noinline void look_ahead(struct kpy_heap *heap, struct kpy_pool *pool)
-{
-	if (pool->nextoffset <= pool->maxnextoffset) {
+	if (likely(pool->nextoffset <= pool->maxnextoffset)) {
 		carve_block(heap, pool);
 		return;
 	}
-	list_del_init(&pool->node);
+	hlist_del_init(&pool->node);
 	state_changed(heap, pool, KPY_POOL_USED, KPY_POOL_FULL);
 }
 
 /**
- * kpy_pool_alloc() - hand out a block
+ * kpy_pool_no_longer_full() - a block came back to a full pool
+ * @heap: the heap
+ * @pool: is the next one to serve
+ *
+ * Context: heap->lock held.
+ */
+void kpy_pool_no_longer_full(struct kpy_heap *heap, struct kpy_pool *pool)
+{
+	hlist_add_head(&pool->node, &heap->class[pool->szidx].usedpools);
+	state_changed(heap, pool, KPY_POOL_FULL, KPY_POOL_USED);
+}
+
+/**
+ * kpy_pool_became_empty() - the last block in use came back
+ * @heap: the heap
+ * @pool: goes back to its arena
+ *
+ * Context: heap->lock held.
+ * Return: the address of an arena to give back after unlocking, or 0.
+ */
+unsigned long kpy_pool_became_empty(struct kpy_heap *heap, struct kpy_pool *pool)
+{
+	__hlist_del(&pool->node);
+	pool->tag = 0;
+	heap->class[pool->szidx].pools--;
+	state_changed(heap, pool, KPY_POOL_USED, KPY_POOL_EMPTY);
+	return kpy_arena_put_pool(heap, pool);
+}
+
+/**
+ * kpy_pool_alloc() - kpy_pool_pop() for those who are in no hurry
  * @heap: the heap
  * @pool: from kpy_pool_first()
  *
@@ -117,36 +135,11 @@ static noinline void look_ahead(struct kpy_heap *heap, struct kpy_pool *pool)
  */
 void *kpy_pool_alloc(struct kpy_heap *heap, struct kpy_pool *pool)
 {
-	void *block = pool->freeblock;
-
-	lockdep_assert_held(&heap->lock);
-	pool->freeblock = *(void **)block;
-	if (has_mark_word(heap, pool))
-		((unsigned long *)block)[1] = 0;
-	pool->count++;
-	heap->class[pool->szidx].in_use++;
-	if (unlikely(!pool->freeblock))
-		look_ahead(heap, pool);
-	return block;
-}
-
-static noinline void no_longer_full(struct kpy_heap *heap, struct kpy_pool *pool)
-{
-	list_add(&pool->node, &heap->class[pool->szidx].usedpools);
-	state_changed(heap, pool, KPY_POOL_FULL, KPY_POOL_USED);
-}
-
-static noinline unsigned long became_empty(struct kpy_heap *heap, struct kpy_pool *pool)
-{
-	list_del(&pool->node);
-	pool->tag = 0;
-	heap->class[pool->szidx].pools--;
-	state_changed(heap, pool, KPY_POOL_USED, KPY_POOL_EMPTY);
-	return kpy_arena_put_pool(heap, pool);
+	return kpy_pool_pop(heap, &heap->class[pool->szidx], pool);
 }
 
 /**
- * kpy_pool_free() - take a block back
+ * kpy_pool_free() - kpy_pool_push() for those who are in no hurry
  * @heap: the heap
  * @pool: the pool it lies in
  * @ptr: a block handed out, see kpy_pool_of_block()
@@ -156,17 +149,7 @@ static noinline unsigned long became_empty(struct kpy_heap *heap, struct kpy_poo
  */
 unsigned long kpy_pool_free(struct kpy_heap *heap, struct kpy_pool *pool, void *ptr)
 {
-	bool was_full = !pool->freeblock;
-
-	lockdep_assert_held(&heap->lock);
-	push_block(heap, pool, ptr);
-	heap->class[pool->szidx].in_use--;
-	/* Never both: a pool has at least two blocks. */
-	if (unlikely(!--pool->count))
-		return became_empty(heap, pool);
-	if (unlikely(was_full))
-		no_longer_full(heap, pool);
-	return 0;
+	return kpy_pool_push(heap, &heap->class[pool->szidx], pool, ptr);
 }
 
 /**
@@ -184,10 +167,7 @@ bool kpy_pool_block_is_free(const struct kpy_heap *heap, const struct kpy_pool *
 {
 	const void *block = pool->freeblock;
 
-	if (block == ptr)
-		return true;
-	if (!has_mark_word(heap, pool) ||
-	    ((const unsigned long *)ptr)[1] != free_mark(heap, ptr))
+	if (!kpy_pool_suspects(heap, &heap->class[pool->szidx], pool, ptr))
 		return false;
 	while (block && block != ptr)
 		block = *(void *const *)block;

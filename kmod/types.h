@@ -89,8 +89,8 @@ enum kpy_snapshot {
  * @node: in usedpools[@szidx] while used
  * @nextfree: next pool of the arena's freepools while empty
  * @freeblock: LIFO of free blocks, linked through their first word
- * @tag: mode percpu: heap->secret ^ the pool's address while it is in use, so
- *       that a free knows its heap's pools without the lock; else 0
+ * @tag: heap->pool_tag ^ the pool's address while it is in use, so that a free
+ *       knows its heap's pools; else 0
  * @arenaindex: slot of its arena
  * @nextoffset: of the first block never carved
  * @maxnextoffset: largest valid @nextoffset
@@ -99,7 +99,7 @@ enum kpy_snapshot {
  */
 struct kpy_pool {
 	union {
-		struct list_head node;
+		struct hlist_node node;
 		struct kpy_pool *nextfree;
 	};
 	void *freeblock;
@@ -195,11 +195,15 @@ struct kpy_large_table {
  * @usedpools: pools with some blocks free, the next one to serve at the front
  * @pools: pools with count > 0
  * @in_use: blocks handed out
+ * @inverse: 2^32 / block size, rounded up; constant
+ * @mark: which word of a free block is its mark, see pool.c; constant
  */
 struct kpy_class {
-	struct list_head usedpools;
+	struct hlist_head usedpools;
 	u64 pools;
 	u64 in_use;
+	u32 inverse;
+	u32 mark;
 };
 
 /**
@@ -252,7 +256,9 @@ struct kpy_depot {
  * @pool_header: bytes before the first block; constant
  * @nr_classes: size classes; constant
  * @pools_per_arena: constant
- * @secret: marks free blocks, see pool.c, and pools, see struct kpy_pool; constant
+ * @secret: marks free blocks, see pool.c; constant
+ * @pool_tag: marks pools, see struct kpy_pool: @secret in mode percpu, where a
+ *            front looks for that, and something else in mode classic; constant
  * @fast_max: largest request that a front serves, 0 in mode classic; constant
  * @pool_mask: what leads from a block to its pool; constant
  * @front: mode percpu: the CPUs' fronts, those for tasks by class, then those
@@ -291,6 +297,7 @@ struct kpy_heap {
 	unsigned long pool_mask;
 	struct kpy_front __percpu *front;
 
+	unsigned long pool_tag;
 	struct kpy_geometry geo;
 	u32 nr_classes;
 	u32 pools_per_arena;

@@ -32,7 +32,7 @@ static const char *used_pools(struct kpy_heap *heap, size_t size, char *text)
 	int len = 0;
 
 	text[0] = '\0';
-	list_for_each_entry(pool, &heap->class[(size - 1) / heap->geo.alignment].usedpools, node)
+	hlist_for_each_entry(pool, &heap->class[(size - 1) / heap->geo.alignment].usedpools, node)
 		len += scnprintf(text + len, KT_TEXT - len, "%s%lu", len ? " " : "",
 				 ((unsigned long)pool & (heap->geo.arena_size - 1)) /
 				 heap->geo.pool_size);
