@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0
-# KERNEL=6.12, 6.1, debug or uml: a kernel of tests/vm/kernel; KDIR=...: any other's build folder.
+# KERNEL=6.12, 6.1, rt, debug or uml: a kernel of tests/vm/kernel; KDIR=...: any other's build folder.
 # V=1, W=1, C=2 and the like reach the kernel's make.
 
 KERNEL ?= 6.12
