@@ -5,7 +5,8 @@
  *
  * There must be memory beforehand: reclaim is out of the question in a slice,
  * whatever the gfp flags say.  On PREEMPT_RT no allocator bears interrupts off,
- * so there the slices are as exposed as all code is.
+ * so there the slices are as exposed as all code is, and what would run in a
+ * hardirq runs in a softirq.
  */
 #include <linux/completion.h>
 #include <linux/cpumask.h>
@@ -121,7 +122,7 @@ static int section_do(struct section *s, enum bench_where where)
 		section_here(s);
 		return 0;
 	case BENCH_HARDIRQ:
-		section_in_interrupt(s, HRTIMER_MODE_REL_PINNED_HARD);
+		section_in_interrupt(s, HRTIMER_MODE_REL_PINNED);
 		return 0;
 	case BENCH_SOFTIRQ:
 		section_in_interrupt(s, HRTIMER_MODE_REL_PINNED_SOFT);

@@ -3,6 +3,9 @@
  * Contexts: one heap used by process context, softirq and hardirq at the same
  * time, and with interrupts off under spinlocks.  Each has its own blocks,
  * writes to all their bytes and looks at them again before it frees them.
+ *
+ * On PREEMPT_RT no allocator bears interrupts off: a timer then runs in a
+ * thread, and a spinlock leaves them on.
  */
 #include <linux/hrtimer.h>
 #include <linux/interrupt.h>
@@ -119,6 +122,12 @@ static void expect_empty(struct kunit *test, struct kpy_heap *heap)
 	kt_expect_valid(test, heap);
 }
 
+/* What a timer runs in. */
+static bool in_timer(void)
+{
+	return IS_ENABLED(CONFIG_PREEMPT_RT) ? in_serving_softirq() : in_hardirq();
+}
+
 /**
  * struct storm - interrupts that use a heap
  * @timer: fires in hardirq
@@ -137,7 +146,7 @@ static enum hrtimer_restart storm_timer(struct hrtimer *timer)
 {
 	struct storm *storm = container_of(timer, struct storm, timer);
 
-	client_run(&storm->hard, in_hardirq());
+	client_run(&storm->hard, in_timer());
 	tasklet_schedule(&storm->tasklet);
 	hrtimer_forward_now(timer, PERIOD);
 	return HRTIMER_RESTART;
@@ -155,9 +164,9 @@ static void storm_begin(struct storm *storm, struct kpy_heap *heap)
 	client_init(&storm->hard, heap, GFP_ATOMIC, 0x11);
 	client_init(&storm->soft, heap, GFP_ATOMIC, 0x22);
 	tasklet_setup(&storm->tasklet, storm_tasklet);
-	hrtimer_init(&storm->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL_HARD);
+	hrtimer_init(&storm->timer, CLOCK_MONOTONIC, HRTIMER_MODE_REL);
 	storm->timer.function = storm_timer;
-	hrtimer_start(&storm->timer, PERIOD, HRTIMER_MODE_REL_HARD);
+	hrtimer_start(&storm->timer, PERIOD, HRTIMER_MODE_REL);
 }
 
 static void storm_end(struct storm *storm)
@@ -219,7 +228,7 @@ static void context_atomic(struct kunit *test)
 	for (i = 0; i < 200; i++) {
 		client->gfp = i % 2 ? GFP_ATOMIC : GFP_NOWAIT;
 		spin_lock_irqsave(&lock, flags);
-		client_run(client, irqs_disabled());
+		client_run(client, irqs_disabled() != IS_ENABLED(CONFIG_PREEMPT_RT));
 		spin_unlock_irqrestore(&lock, flags);
 	}
 	KUNIT_EXPECT_GT(test, heap->c.allocs, 100);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # bench.sh: kpybench's commands: what they refuse, what they leave, what they say.
 # needs: build/tests/wr build/tests/short.trace
-# kernels: 6.12 6.1
+# kernels: 6.12 6.1 rt
 . ./lib.sh
 
 B=/sys/kernel/debug/kpylab/bench

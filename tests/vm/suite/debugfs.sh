@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # debugfs.sh: every file of /sys/kernel/debug/kpymalloc, its mode and what it shows.
 # needs: build/tests/wr build/tests/churn.trace
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1 rt debug
 # leaves: lockdown
 . ./lib.sh
 
@@ -19,7 +19,7 @@ test_tree() {
 		"./create ./destroy ./presets ./version"
 	must $K/create 'h preset=cpython-3.10'
 	is "files of a heap" "$(cd $K/heaps && find . -type f | sort | xargs)" \
-		"./h/arenas ./h/counters ./h/geometry ./h/id ./h/mode ./h/pools ./h/reset_peaks ./h/stats ./h/validate"
+		"./h/arenas ./h/counters ./h/cpus ./h/geometry ./h/id ./h/mode ./h/pools ./h/reset_peaks ./h/stats ./h/validate"
 	is "readers are for root alone" \
 		"$(stat -c '%a %u:%g' $K/version $K/presets $K/heaps/h/[acgimpsv]* | sort -u)" "400 0:0"
 	is "writers are for root alone" \

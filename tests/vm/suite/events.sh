@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # events.sh: the trace events of system kpymalloc against the module's counters.
 # needs: build/tests/wr build/tests/short.trace
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1 rt debug
 #
 # Each event gets a trace instance of its own: the statistics of its buffers then
 # say how often it fired, however little of it the buffers could keep.

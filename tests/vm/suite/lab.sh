@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # lab.sh: every file and command of kpylab, every kind of bad trace, and its end in each state.
 # needs: build/tests/wr build/tests/churn.trace build/tests/lab
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1 rt debug
 . ./lib.sh
 
 # status KEY...: their values on a line

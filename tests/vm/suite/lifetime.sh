@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # lifetime.sh: heaps and modules that go while somebody still looks at them.
 # needs: build/tests/wr build/tests/churn.trace
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1 rt debug
 . ./lib.sh
 
 FILES="id stats counters arenas pools geometry mode validate"

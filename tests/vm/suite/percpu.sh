@@ -2,7 +2,7 @@
 # percpu.sh: heaps of mode percpu: no block is lost or handed out twice, the numbers add up,
 # and what the CPUs keep comes back by itself, from CPUs that go, and when the heap goes.
 # needs: build/tests/wr build/tests/short.trace
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1 rt debug
 . ./lib.sh
 
 W=/sys/kernel/debug/kpylab/work/control
@@ -28,7 +28,6 @@ adds_up() {
 
 test_mode() {
 	is "mode" "$(cat $H/mode)" percpu
-	is "no other mode" "$(put $K/create 'q preset=cpython-3.10 mode=turbo')" EINVAL
 	adds_up "an empty heap"
 }
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # refusals.sh: what the files that are written refuse, and that nothing changes by it.
 # needs: build/tests/wr build/tests/churn.trace
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1 rt debug
 . ./lib.sh
 
 P=preset=cpython-3.9
@@ -90,7 +90,7 @@ test_create_options() {
 	explains EINVAL "x $P release=" 'release is'
 	explains EINVAL "x $P release=never" 'release is'
 	explains EINVAL "x $P mode=" 'mode'
-	explains EINVAL "x $P mode=percpu" 'mode'
+	explains EINVAL "x $P mode=turbo" 'mode is classic or percpu'
 	explains EINVAL "x $P align=8 max=256 align=8" 'twice'
 	explains EINVAL "x $P release=always release=always" 'twice'
 	explains EINVAL 'x \377\376\001\002=\200' 'options are'

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # report.sh: misuse is reported once a heap, with a stack, and does no harm.
 # needs: build/tests/wr
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1 rt debug
 # expects: 126
 #
 # The kernel complains here on purpose: that run-vm notices is part of the test.

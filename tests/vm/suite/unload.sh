@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # unload.sh: the modules loaded, used and unloaded 200 times: no page is missing afterwards.
 # needs: build/tests/wr build/tests/short.trace
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1 rt debug
 # args: slab_nomerge
 #
 # Counted when all caches are empty: the free pages, those that each CPU keeps

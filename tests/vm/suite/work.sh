@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0
 # work.sh: every command of kpylab's workload against the heap's counters and events.
 # needs: build/tests/wr
-# kernels: 6.12 6.1 debug
+# kernels: 6.12 6.1 rt debug
 . ./lib.sh
 
 W=/sys/kernel/debug/kpylab/work
