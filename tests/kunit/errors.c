@@ -534,7 +534,7 @@ static void errors_heap_name(struct kunit *test)
 
 static void errors_mode_and_flags(struct kunit *test)
 {
-	struct kpy_heap_params mode = { "kunit-bad", geometry, KPY_MODE_CLASSIC + 1 };
+	struct kpy_heap_params mode = { "kunit-bad", geometry, KPY_MODE_PERCPU + 1 };
 	struct kpy_heap_params flags = { "kunit-bad", geometry, .flags = 0x80 };
 
 	KUNIT_EXPECT_EQ(test, PTR_ERR_OR_ZERO(kpy_heap_create(&mode)), -EINVAL);
