@@ -250,24 +250,28 @@ DEFINE_SHOW_ATTRIBUTE(arenas);
 
 static int cpus_show(struct seq_file *m, void *v)
 {
-	static const char *const kinds[] = { [KPY_FRONT_TASK] = "task", [KPY_FRONT_IRQ] = "irq" };
 	struct kpy_heap *heap = m->private;
-	struct kpy_front_snapshot s;
-	int cpu, kind;
+	struct kpy_cpu_snapshot s;
+	int cpu;
 	u32 i;
 
-	seq_puts(m, " cpu  for   class   size  loaded   full       allocs        frees\n");
+	seq_puts(m, " cpu  class   size   task    irq  shelf       allocs\n");
+	if (!heap->cpu)
+		return 0;
 	for_each_possible_cpu(cpu) {
-		for (kind = 0; heap->front && kind < KPY_NR_FRONTS; kind++) {
-			for (i = 0; i < heap->nr_classes; i++) {
-				kpy_snapshot_front(heap, cpu, kind, i, &s);
-				if (s.allocs || s.frees)
-					seq_printf(m, "%4d  %-4s %6u %6u %7u %6u %12llu %12llu\n",
-						   cpu, kinds[kind], i, kpy_class_size(heap, i),
-						   s.loaded, s.full, s.allocs, s.frees);
-			}
+		for (i = 0; i < heap->nr_classes; i++) {
+			kpy_snapshot_cpu(heap, cpu, i, &s);
+			if (s.allocs || s.task + s.irq + s.shelf)
+				seq_printf(m, "%4d %6u %6u %6u %6u %6u %12llu\n", cpu, i,
+					   kpy_class_size(heap, i), s.task, s.irq, s.shelf,
+					   s.allocs);
 		}
 	}
+	for (i = 0; i < heap->nr_classes; i++)
+		if (READ_ONCE(heap->depot[i].nr))
+			seq_printf(m, "   - %6u %6u %6u %6u %6u %12u\n", i,
+				   kpy_class_size(heap, i), 0, 0,
+				   READ_ONCE(heap->depot[i].nr) * KPY_MAG_BLOCKS, 0);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(cpus);

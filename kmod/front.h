@@ -1,79 +1,142 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * L3, mode percpu: the paths that take no lock, see struct kpy_front.  They run
- * with preemption off; an interrupt never touches the tasks' front, it takes
- * the slow path.
+ * L3, mode percpu: the paths that take no lock.  kpymalloc.h includes this for
+ * its inlines; nobody else needs to.
+ *
+ * They run with preemption off on what belongs to this CPU's tasks alone;
+ * interrupts have fronts of their own.
  *
  * After the magazines of Bonwick and Adams, "Magazines and Vmem" (2001).
  */
 #ifndef _KPY_FRONT_H
 #define _KPY_FRONT_H
 
-#include <linux/mm.h>
+#include <linux/bits.h>
+#include <linux/jump_label.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
+#include <linux/types.h>
+#include <linux/uaccess.h>
+#ifdef CONFIG_X86
+#include <asm/asm.h>
+#endif
 
-#include "types.h"
+struct kpy_heap;
+
+#define KPY_FRONT_WORDS		64
+#define KPY_FRONT_EMPTY		sizeof(u64)
+#define KPY_FRONT_FULL		((KPY_FRONT_WORDS - 1) * sizeof(u64))
+#define KPY_FRONT_ALLOC		BIT(16)
+#define KPY_FRONT_TOP_WORD	(IS_ENABLED(CONFIG_CPU_BIG_ENDIAN) ? 3 : 0)
+#define KPY_POOL_TAG_OFFSET	24
+
+/**
+ * struct kpy_front - blocks that a CPU has at hand of one size class, a LIFO
+ * @state: blocks ever handed out here << 16 | bytes from here to the top block,
+ *         %KPY_FRONT_EMPTY to %KPY_FRONT_FULL: one word, so that counting is free
+ *         and a reader sees both at one moment
+ * @none: NULL, what the top of an empty front is
+ * @block: the blocks, the last one freed on top; in their pools they count as
+ *         handed out
+ *
+ * Touched by its CPU alone: the one for tasks with preemption off, the one for
+ * interrupts with interrupts off.  Of a CPU that is dead, by who drains it.
+ */
+struct kpy_front {
+	u64 state;
+	void *none;
+	void *block[KPY_FRONT_WORDS - 2];
+};
+
+/* On while allocations, or frees, have to be seen one by one, under heap->lock. */
+DECLARE_STATIC_KEY_FALSE(kpy_alloc_slowly);
+DECLARE_STATIC_KEY_FALSE(kpy_free_slowly);
 
 static __always_inline bool kpy_in_interrupt(void)
 {
 	return preempt_count() & (NMI_MASK | HARDIRQ_MASK | SOFTIRQ_OFFSET);
 }
 
-/* The slot behind the last one of a magazine begins the next aligned array. */
-static __always_inline bool kpy_mag_is_full(void **top)
+#define kpy_front_at(front, top) \
+	(*(void * __percpu *)((char __percpu *)(front) + (top)))
+
+/* The low half word alone, which is all that is needed. */
+static __always_inline u16 kpy_front_read_top(struct kpy_front __percpu *front)
 {
-	return !((unsigned long)(top + 1) & (KPY_MAG_BYTES - 1));
+	return raw_cpu_read(*((u16 __percpu *)&front->state + KPY_FRONT_TOP_WORD));
 }
 
-/* NULL if the magazine is empty or this is no place for it. */
-static __always_inline void *kpy_front_pop(struct kpy_heap *heap, unsigned long szidx)
+/* NULL if there is none, or while somebody traces.  Not in an interrupt. */
+static __always_inline void *kpy_front_pop(struct kpy_front __percpu *front)
 {
-	struct kpy_front __percpu *front = heap->front + szidx;
-	void **top, *block;
+	void *block = NULL;
 
-	if (unlikely(kpy_in_interrupt()))
-		return NULL;
 	preempt_disable();
-	top = raw_cpu_read(front->top);
-	block = *top;
-	if (likely(block)) {
-		raw_cpu_write(front->top, top - 1);
-		raw_cpu_inc(front->allocs);
+	if (!static_branch_unlikely(&kpy_alloc_slowly)) {
+		block = raw_cpu_read(kpy_front_at(front, kpy_front_read_top(front)));
+		if (likely(block))
+			raw_cpu_add(front->state, KPY_FRONT_ALLOC - sizeof(void *));
 	}
 	preempt_enable();
 	return block;
 }
 
-/* Whether @ptr lies where pools may be: their headers can be read. */
-static __always_inline bool kpy_may_be_pooled(const void *ptr)
+/*
+ * False if it is full, if @ptr was freed just now already, or while somebody traces.
+ * Not in an interrupt.
+ */
+static __always_inline bool kpy_front_push(struct kpy_front __percpu *front, void *ptr)
 {
-	return (unsigned long)ptr - PAGE_OFFSET < (unsigned long)high_memory - PAGE_OFFSET;
-}
-
-/* False if the slow path has to look: not a block of this heap, magazine full, freed twice. */
-static __always_inline bool kpy_front_push(struct kpy_heap *heap, void *ptr)
-{
-	struct kpy_pool *pool = (struct kpy_pool *)((unsigned long)ptr & heap->pool_mask);
-	struct kpy_front __percpu *front;
 	bool done = false;
-	void **top;
+	u16 top;
 
-	if (unlikely(!kpy_may_be_pooled(ptr)) ||
-	    unlikely((pool->tag ^ (unsigned long)pool) != heap->secret) ||
-	    unlikely(kpy_in_interrupt()))
-		return false;
-	front = heap->front + pool->szidx;
 	preempt_disable();
-	top = raw_cpu_read(front->top);
-	if (likely(!kpy_mag_is_full(top)) && likely(*top != ptr)) {
-		top[1] = ptr;
-		raw_cpu_write(front->top, top + 1);
-		raw_cpu_inc(front->frees);
+	top = kpy_front_read_top(front);
+	if (!static_branch_unlikely(&kpy_free_slowly) && likely(top < KPY_FRONT_FULL) &&
+	    likely(raw_cpu_read(kpy_front_at(front, top)) != ptr)) {
+		raw_cpu_write(kpy_front_at(front, top + sizeof(void *)), ptr);
+		raw_cpu_add(front->state, sizeof(void *));
 		done = true;
 	}
 	preempt_enable();
 	return done;
+}
+
+/*
+ * A word of a pool's header, where @ptr may be no block at all: 0 if there is no
+ * memory.  User space's half, where a load may do worse than fault, is the caller's.
+ */
+static __always_inline unsigned long kpy_pool_word(unsigned long address)
+{
+	unsigned long word;
+
+#ifdef CONFIG_X86
+	asm volatile("1:	mov %1, %0\n"
+		     "2:\n"
+		     _ASM_EXTABLE_TYPE_REG(1b, 2b, EX_TYPE_ZERO_REG, %0)
+		     : "=r" (word) : "m" (*(unsigned long *)address));
+#else
+	if (get_kernel_nofault(word, (unsigned long *)address))
+		word = 0;
+#endif
+	return word;
+}
+
+static __always_inline bool kpy_is_kernel_address(const void *ptr)
+{
+#ifdef CONFIG_X86
+	return (long)ptr < 0;
+#else
+	return (unsigned long)ptr >= TASK_SIZE_MAX;
+#endif
+}
+
+/* What the pool of @ptr says that it is; see struct kpy_pool. */
+static __always_inline unsigned long kpy_tag_of(const void *ptr, unsigned long pool_mask)
+{
+	unsigned long pool = (unsigned long)ptr & pool_mask;
+
+	return kpy_pool_word(pool + KPY_POOL_TAG_OFFSET) ^ pool;
 }
 
 #endif

@@ -99,25 +99,11 @@ static void *heap_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned 
 
 	might_alloc(gfp);
 	if (likely(small))
-		ptr = heap->front ? kpy_percpu_alloc(heap, size, (size - 1) >> heap->align_shift,
-						     gfp, caller) :
-				    classic_alloc(heap, size, gfp, caller);
+		ptr = heap->cpu ? kpy_percpu_alloc(heap, size, gfp, caller) :
+				  classic_alloc(heap, size, gfp, caller);
 	if (!ptr)
 		return large_alloc(heap, size, gfp, small, caller);
 	if (want_init_on_alloc(gfp))
-		memset(ptr, 0, size);
-	return ptr;
-}
-
-/* The fast path of mode percpu, which has nothing to offer in mode classic. */
-static __always_inline void *front_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp)
-{
-	void *ptr;
-
-	if (unlikely(size - 1 >= heap->fast_max) || trace_kpy_alloc_enabled())
-		return NULL;
-	ptr = kpy_front_pop(heap, (size - 1) >> heap->align_shift);
-	if (want_init_on_alloc(gfp) && likely(ptr))
 		memset(ptr, 0, size);
 	return ptr;
 }
@@ -150,7 +136,7 @@ static noinline void slow_free(struct kpy_heap *heap, void *ptr, unsigned long c
 			refuse(heap, ptr, "not a block of this heap", caller);
 		return;
 	}
-	if (heap->front) {
+	if (heap->cpu) {
 		why = kpy_percpu_free(heap, arena, ptr, caller);
 		if (unlikely(why))
 			refuse(heap, ptr, why, caller);
@@ -166,28 +152,18 @@ static noinline void slow_free(struct kpy_heap *heap, void *ptr, unsigned long c
 	kpy_pages_free(release, heap->geo.arena_size);
 }
 
-/* The pool if its header vouches for it and for the block. */
-static __always_inline struct kpy_pool *pool_quickly(const struct kpy_heap *heap, const void *ptr)
-{
-	struct kpy_pool *pool = kpy_pool_tagged(heap, ptr);
-	const struct kpy_class *class;
-
-	if (unlikely(!pool))
-		return NULL;
-	class = &heap->class[pool->szidx];
-	return likely(kpy_pool_starts_block(heap, class, pool, ptr)) &&
-	       likely(!kpy_pool_suspects(heap, class, pool, ptr)) ? pool : NULL;
-}
-
 static void heap_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
 {
 	unsigned long release = 0, flags;
 	struct kpy_pool *pool;
 
-	if (heap->front)
-		return slow_free(heap, ptr, caller);
+	if (heap->cpu) {
+		if (!kpy_percpu_free_quick(heap, ptr))
+			slow_free(heap, ptr, caller);
+		return;
+	}
 	raw_spin_lock_irqsave(&heap->lock, flags);
-	pool = pool_quickly(heap, ptr);
+	pool = kpy_pool_vouched(heap, ptr);
 	if (likely(pool))
 		release = pool_takes(heap, pool, ptr, caller);
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
@@ -252,6 +228,22 @@ static void *realloc_move(struct kpy_heap *heap, void *old, bool small, size_t o
 	return ptr;
 }
 
+/* Functions of their own, so that the fast paths need no stack frame. */
+static noinline void *alloc_in_interrupt(struct kpy_heap *heap, size_t size, gfp_t gfp,
+					 unsigned long caller)
+{
+	void *ptr = kpy_front_pop_irq(heap, heap->front_of[size]);
+
+	return likely(ptr) ? ptr : heap_alloc(heap, size, gfp, caller);
+}
+
+static noinline void free_in_interrupt(struct kpy_heap *heap, struct kpy_front __percpu *front,
+				       void *ptr, unsigned long caller)
+{
+	if (unlikely(!kpy_front_push_irq(heap, front, ptr)))
+		heap_free(heap, ptr, caller);
+}
+
 /**
  * kpy_alloc() - get a block
  * @heap: the heap
@@ -271,9 +263,16 @@ static void *realloc_move(struct kpy_heap *heap, void *old, bool small, size_t o
  */
 void *kpy_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp)
 {
-	void *ptr = front_alloc(heap, size, gfp);
+	void *ptr;
 
-	return likely(ptr) ? ptr : heap_alloc(heap, size, gfp, _RET_IP_);
+	if (likely(size <= KPY_SMALL_MAX) && !want_init_on_alloc(gfp)) {
+		if (unlikely(kpy_in_interrupt()))
+			return alloc_in_interrupt(heap, size, gfp, _RET_IP_);
+		ptr = kpy_front_pop(heap->front_of[size]);
+		if (likely(ptr))
+			return ptr;
+	}
+	return heap_alloc(heap, size, gfp, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(kpy_alloc);
 
@@ -372,9 +371,22 @@ EXPORT_SYMBOL_GPL(kpy_realloc);
  */
 void kpy_free(struct kpy_heap *heap, void *ptr)
 {
-	if (trace_kpy_free_enabled() || !kpy_front_push(heap, ptr))
-		if (ptr)
-			heap_free(heap, ptr, _RET_IP_);
+	struct kpy_front __percpu *front;
+	unsigned long offset;
+
+	if (unlikely(!kpy_is_kernel_address(ptr)))
+		goto slow;
+	offset = kpy_tag_of(ptr, heap->pool_mask) ^ heap->front_tag;
+	if (unlikely(offset >= KPY_SECRET_BIT))
+		goto slow;
+	front = kpy_front_of_tag(heap, offset);
+	if (unlikely(kpy_in_interrupt()))
+		return free_in_interrupt(heap, front, ptr, _RET_IP_);
+	if (likely(kpy_front_push(front, ptr)))
+		return;
+slow:
+	if (ptr)
+		heap_free(heap, ptr, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(kpy_free);
 
@@ -440,7 +452,8 @@ static void heap_set_constants(struct kpy_heap *heap, const struct kpy_heap_para
 	heap->nr_classes = geo->max_small / geo->alignment;
 	heap->pools_per_arena = geo->arena_size / geo->pool_size;
 	heap->secret = get_random_long() | 1;	/* no tag is 0 */
-	heap->pool_tag = params->mode == KPY_MODE_PERCPU ? heap->secret : heap->secret ^ 2;
+	heap->pool_tag = get_random_long() & -KPY_SECRET_BIT;
+	heap->front_tag = params->mode == KPY_MODE_PERCPU ? heap->pool_tag : ~heap->pool_tag;
 	heap->pool_mask = ~(geo->pool_size - 1UL);
 	heap->mode = params->mode;
 	heap->flags = params->flags;
@@ -469,7 +482,7 @@ struct kpy_heap *kpy_heap_new(const struct kpy_heap_params *params, u32 id)
 	heap_set_constants(heap, params, id);
 	raw_spin_lock_init(&heap->lock);
 	if (kpy_arenas_init(heap) || kpy_large_init(heap) ||
-	    (heap->mode == KPY_MODE_PERCPU && kpy_percpu_init(heap))) {
+	    kpy_percpu_init(heap)) {
 		kpy_heap_delete(heap);
 		return ERR_PTR(-ENOMEM);
 	}

@@ -58,22 +58,24 @@ int kpy_percpu_module_init(void);
 void kpy_percpu_module_exit(void);
 int kpy_percpu_init(struct kpy_heap *heap);
 void kpy_percpu_exit(struct kpy_heap *heap);
-void *kpy_percpu_alloc(struct kpy_heap *heap, size_t size, u32 szidx, gfp_t gfp,
-		       unsigned long caller);
+void *kpy_percpu_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned long caller);
+bool kpy_percpu_free_quick(struct kpy_heap *heap, void *ptr);
 const char *kpy_percpu_free(struct kpy_heap *heap, struct kpy_arena *arena, void *ptr,
 			    unsigned long caller);
+void kpy_percpu_refill(struct kpy_heap *heap, u32 szidx);
+void kpy_percpu_make_room(struct kpy_heap *heap, u32 szidx);
 void kpy_percpu_drain(struct kpy_heap *heap);
+u64 kpy_percpu_allocs(struct kpy_heap *heap, u32 szidx);
+u64 kpy_percpu_cached(struct kpy_heap *heap, u32 szidx);
 
-struct kpy_front_snapshot {
+struct kpy_cpu_snapshot {
 	u64 allocs;
-	u64 frees;
-	u32 loaded;				/* blocks in the loaded magazine */
-	u32 full;				/* and in full ones */
+	u32 task;				/* blocks in the front for tasks */
+	u32 irq;				/* in the one for interrupts */
+	u32 shelf;				/* in full magazines */
 };
 
-void kpy_snapshot_front(struct kpy_heap *heap, int cpu, enum kpy_front_kind kind, u32 szidx,
-			struct kpy_front_snapshot *to);
-u64 kpy_percpu_stats(struct kpy_heap *heap, u32 szidx, u64 *allocs, u64 *frees);
+void kpy_snapshot_cpu(struct kpy_heap *heap, int cpu, u32 szidx, struct kpy_cpu_snapshot *to);
 
 /* heap.c APIs: */
 struct kpy_heap *kpy_heap_new(const struct kpy_heap_params *params, u32 id);
@@ -82,6 +84,7 @@ void kpy_heap_delete(struct kpy_heap *heap);
 /* stats.c APIs: */
 void kpy_count_held(struct kpy_heap *heap, s64 bytes);
 void kpy_count_large(struct kpy_heap *heap, s64 bytes);
+void kpy_count_small(struct kpy_heap *heap, u64 *allocs, u64 *frees);
 void kpy_snapshot_event(struct kpy_heap *heap, enum kpy_snapshot what);
 
 struct kpy_usable_snapshot {

@@ -15,8 +15,11 @@
 #define _KPYMALLOC_H
 
 #include <linux/gfp.h>
+#include <linux/mm.h>
 #include <linux/stddef.h>
 #include <linux/types.h>
+
+#include "front.h"
 
 #define KPY_NAME_MAX		31	/* characters in a heap's name */
 #define KPY_SMALL_MAX		512	/* bytes, the largest small request there is */
@@ -192,6 +195,24 @@ struct kpy_block_info {
 	u32 in_use;
 };
 
+/**
+ * struct kpy_cache - a heap's blocks of one size, for callers that know it
+ * @heap: the heap
+ * @front: the class's, or an empty one in mode classic
+ * @tag: what kpy_tag_of() says of the class's blocks
+ * @pool_mask: what leads from a block to its pool
+ * @size: bytes of a request
+ *
+ * Filled in by kpy_cache_init(); constant from then on, so that it may be copied.
+ */
+struct kpy_cache {
+	struct kpy_heap *heap;
+	struct kpy_front __percpu *front;
+	unsigned long tag;
+	unsigned long pool_mask;
+	u32 size;
+};
+
 const struct kpy_geometry *kpy_preset(const char *name);
 int kpy_geometry_check(const struct kpy_geometry *geo, const char **why);
 
@@ -213,5 +234,49 @@ void kpy_heap_reset_peaks(struct kpy_heap *heap);
 int kpy_heap_validate(struct kpy_heap *heap, char *why, size_t len);
 
 void *kpy_zalloc(struct kpy_heap *heap, size_t size, gfp_t gfp);
+
+unsigned int kpy_alloc_bulk(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned int count,
+			    void **blocks);
+void kpy_free_bulk(struct kpy_heap *heap, unsigned int count, void **blocks);
+
+void *kpy_front_pop_irq(struct kpy_heap *heap, struct kpy_front __percpu *front);
+bool kpy_front_push_irq(struct kpy_heap *heap, struct kpy_front __percpu *front, void *ptr);
+int kpy_cache_init(struct kpy_cache *cache, struct kpy_heap *heap, size_t size);
+
+/**
+ * kpy_cache_alloc() - get a block of a cache's size
+ * @cache: from kpy_cache_init()
+ * @gfp: as for kpy_alloc()
+ *
+ * Context: As kpy_alloc().
+ * Return: As kpy_alloc().
+ */
+static __always_inline void *kpy_cache_alloc(const struct kpy_cache *cache, gfp_t gfp)
+{
+	if (!want_init_on_alloc(gfp)) {
+		void *block = likely(!kpy_in_interrupt()) ? kpy_front_pop(cache->front) :
+			      kpy_front_pop_irq(cache->heap, cache->front);
+
+		if (likely(block))
+			return block;
+	}
+	return kpy_alloc(cache->heap, cache->size, gfp);
+}
+
+/**
+ * kpy_cache_free() - give a block of a cache's size back
+ * @cache: the cache, or another one of the same heap and size
+ * @ptr: the block, not NULL
+ *
+ * Context: As kpy_free().
+ */
+static __always_inline void kpy_cache_free(const struct kpy_cache *cache, void *ptr)
+{
+	if (likely(kpy_tag_of(ptr, cache->pool_mask) == cache->tag) &&
+	    likely(!kpy_in_interrupt() ? kpy_front_push(cache->front, ptr) :
+		   kpy_front_push_irq(cache->heap, cache->front, ptr)))
+		return;
+	kpy_free(cache->heap, ptr);
+}
 
 #endif

@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * L3, mode percpu: what happens when a CPU's magazine is empty or full, and how
- * its blocks come back.
+ * L3, mode percpu: what happens when a CPU's front is empty or full, and how its
+ * blocks come back.
  *
- * A CPU keeps a few full magazines of a class, then gives them to the heap's
- * depot, from where any CPU takes them whole; only what is beyond that goes
- * block by block to the pools and comes from there.  A class that nobody used
- * between two ticks gives everything back, so that empty pools and arenas do.
+ *   front (a CPU's, of a class) <-> shelf (of that CPU) <-> depot (the heap's) <-> pools
+ *         blocks                     magazines              magazines
  *
- * All of it runs under heap->lock with interrupts off, on the CPU whose front it
- * is, or for a CPU that is dead.  Blocks in magazines count as handed out in
- * their pools: blocks in use are those less the ones in magazines.
+ * A CPU keeps a few full magazines of a class, so that batches take no lock;
+ * what is more lies in the depot, from where any CPU takes it.  Only what is
+ * not there goes block by block to the pools or comes from there.  Once a tick
+ * the magazines that nobody missed since the last one go back to the pools (the
+ * working set of Bonwick and Adams), and all of a class that nobody used, so that
+ * pools and arenas become empty whatever was kept.
+ *
+ * Blocks here count as handed out in their pools: blocks in use are those less
+ * the cached ones.
  */
 #include <linux/cpuhotplug.h>
 #include <linux/mm.h>
@@ -18,16 +22,23 @@
 #include <linux/slab.h>
 #include <linux/workqueue.h>
 
-#include "front.h"
 #include "internal.h"
 #include "pool.h"
 #include "trace.h"
 
-#define CPU_FULL	4		/* full magazines that a CPU keeps of a class */
-#define DEPOT_BYTES	(256 << 10)	/* of blocks that the depot keeps of a class */
-#define MAG_BLOCKS	(KPY_MAG_SLOTS - 1)
-#define REFILL		(MAG_BLOCKS / 2)	/* blocks that an empty magazine gets from pools */
+#define SHELF_MAX	5	/* magazines of a class that a CPU keeps */
+#define EXCHANGE	4	/* magazines that it gives or gets when the lock is taken */
+#define REFILL_BYTES	4096	/* of blocks that an empty front gets from pools */
+#define REFILL_MIN	4	/* blocks */
 #define TICK		HZ
+
+DEFINE_STATIC_KEY_FALSE(kpy_alloc_slowly);
+EXPORT_SYMBOL_GPL(kpy_alloc_slowly);
+DEFINE_STATIC_KEY_FALSE(kpy_free_slowly);
+EXPORT_SYMBOL_GPL(kpy_free_slowly);
+
+/* For requests that no front serves: both empty and full. */
+static DEFINE_PER_CPU(struct kpy_front, no_front) = { .state = KPY_FRONT_FULL };
 
 static struct kmem_cache *mag_cache;
 static int cpuhp_state;
@@ -36,53 +47,84 @@ static int cpuhp_state;
 static DEFINE_MUTEX(percpu_lock);
 static LIST_HEAD(percpu_heaps);
 
-/* What a front has that has no magazine: its last slot is both empty and full. */
-static void *const no_magazine[KPY_MAG_SLOTS] __aligned(KPY_MAG_BYTES);
-#define NO_MAGAZINE	((void **)no_magazine + KPY_MAG_SLOTS - 1)
-
-static void **mag_base(void **top)
+static bool front_is_empty(const struct kpy_front *f)
 {
-	return (void **)((unsigned long)top & ~(KPY_MAG_BYTES - 1));
+	return (u16)READ_ONCE(f->state) == KPY_FRONT_EMPTY;
 }
 
-static bool has_magazine(const struct kpy_front *f)
+static bool front_is_full(const struct kpy_front *f)
 {
-	return f->top != NO_MAGAZINE;
+	return (u16)f->state == KPY_FRONT_FULL;
 }
 
-static u32 mag_blocks(void **top)
+static void mag_push(kpy_magazine **list, kpy_magazine *mag)
 {
-	return top == NO_MAGAZINE ? 0 : top - mag_base(top);
-}
-
-static void list_push(void ***list, void **mag)
-{
-	mag[0] = *list;
+	(*mag)[0] = *list;
 	*list = mag;
 }
 
-static void **list_pop(void ***list)
+static kpy_magazine *mag_pop(kpy_magazine **list)
 {
-	void **mag = *list;
+	kpy_magazine *mag = *list;
 
-	if (mag) {
-		*list = mag[0];
-		mag[0] = NULL;
-	}
+	if (mag)
+		*list = (*mag)[0];
+	return mag;
+}
+
+static void shelf_push(struct kpy_shelf *shelf, kpy_magazine *mag)
+{
+	mag_push(&shelf->full, mag);
+	shelf->nr++;
+}
+
+static kpy_magazine *shelf_pop(struct kpy_shelf *shelf)
+{
+	kpy_magazine *mag = mag_pop(&shelf->full);
+
+	if (mag && --shelf->nr < shelf->low)
+		shelf->low = shelf->nr;
 	return mag;
 }
 
 static struct kpy_front *front_of(struct kpy_heap *heap, int cpu, enum kpy_front_kind kind,
 				  u32 szidx)
 {
-	return per_cpu_ptr(heap->front, cpu) + kind * heap->nr_classes + szidx;
+	return per_cpu_ptr(heap->front[kind], cpu) + szidx;
 }
 
+/* Interrupts are off. */
 static struct kpy_front *this_front(struct kpy_heap *heap, u32 szidx)
 {
-	enum kpy_front_kind kind = kpy_in_interrupt() ? KPY_FRONT_IRQ : KPY_FRONT_TASK;
+	return this_cpu_ptr(heap->front[kpy_in_interrupt() ? KPY_FRONT_IRQ : KPY_FRONT_TASK]) +
+	       szidx;
+}
 
-	return front_of(heap, smp_processor_id(), kind, szidx);
+static void *front_take(struct kpy_front *f)
+{
+	void *block = *kpy_front_top(f);
+
+	f->state += KPY_FRONT_ALLOC - sizeof(void *);
+	return block;
+}
+
+static void front_put(struct kpy_front *f, void *block)
+{
+	f->state += sizeof(void *);
+	*kpy_front_top(f) = block;
+}
+
+static void front_load(struct kpy_front *f, const kpy_magazine *mag)
+{
+	memcpy(kpy_front_top(f) + 1, *mag + 1, KPY_MAG_BLOCKS * sizeof(void *));
+	f->state += KPY_MAG_BLOCKS * sizeof(void *);
+}
+
+/* The newest blocks go, which saves moving the others. */
+static void front_unload(struct kpy_front *f, kpy_magazine *mag)
+{
+	f->state -= KPY_MAG_BLOCKS * sizeof(void *);
+	memcpy(*mag + 1, kpy_front_top(f) + 1, KPY_MAG_BLOCKS * sizeof(void *));
 }
 
 /* Arenas to be given back after unlocking, linked by their first word. */
@@ -96,191 +138,229 @@ static void free_arenas(struct kpy_heap *heap, unsigned long arenas)
 	}
 }
 
+static struct kpy_pool *pool_at(const struct kpy_heap *heap, const void *block)
+{
+	return (struct kpy_pool *)((unsigned long)block & heap->pool_mask);
+}
+
+/* What was pushed with a look at its pool only is looked at now. */
 static void block_to_pool(struct kpy_heap *heap, void *block, unsigned long *arenas)
 {
-	struct kpy_pool *pool = (struct kpy_pool *)((unsigned long)block & heap->pool_mask);
-	unsigned long arena;
+	struct kpy_pool *pool = kpy_pool_vouched(heap, block);
+	struct kpy_arena *arena;
+	unsigned long address;
+	const char *why;
 
-	/* Freed twice with other frees between. */
-	if (unlikely(kpy_pool_block_is_free(heap, pool, block))) {
+	if (unlikely(!pool)) {
+		arena = kpy_arena_find(heap, block);
+		pool = arena ? kpy_pool_of_block(heap, arena, block, &why) : NULL;
+	}
+	if (unlikely(!pool)) {
 		heap->c.bad_pointers++;
 		return;
 	}
-	arena = kpy_pool_free(heap, pool, block);
-	if (unlikely(arena)) {
-		*(unsigned long *)arena = *arenas;
-		*arenas = arena;
+	address = kpy_pool_push(heap, &heap->class[pool->szidx], pool, block);
+	if (unlikely(address)) {
+		*(unsigned long *)address = *arenas;
+		*arenas = address;
 	}
 }
 
-/* Returns the magazine's base, empty. */
-static void **mag_to_pools(struct kpy_heap *heap, void **top, unsigned long *arenas)
+static void front_to_pools(struct kpy_heap *heap, struct kpy_front *f, unsigned long *arenas)
 {
-	void **base = mag_base(top);
-
-	while (top > base)
-		block_to_pool(heap, *top--, arenas);
-	return base;
+	for (; *kpy_front_top(f); f->state -= sizeof(void *))
+		block_to_pool(heap, *kpy_front_top(f), arenas);
 }
 
-/* A full or empty magazine takes the place of the loaded one, which joins a list. */
-static void load(struct kpy_heap *heap, struct kpy_front *f, void **mag, bool full)
+/* The magazine is empty then. */
+static void mag_to_pools(struct kpy_heap *heap, kpy_magazine *mag, unsigned long *arenas)
 {
-	if (has_magazine(f))
-		list_push(full ? &heap->empties : &f->full, mag_base(f->top));
-	f->top = full ? mag + MAG_BLOCKS : mag;
+	u32 i;
+
+	for (i = KPY_MAG_BLOCKS; i; i--)
+		block_to_pool(heap, (*mag)[i], arenas);
+	mag_push(&heap->empties, mag);
 }
 
-static bool load_full(struct kpy_heap *heap, struct kpy_front *f, u32 szidx)
+/* Blocks from pools into an empty front, the first one on top. */
+static bool load_from_pools(struct kpy_heap *heap, struct kpy_front *f, u32 szidx)
 {
-	struct kpy_depot *depot = &heap->depot[szidx];
-	void **mag = list_pop(&f->full);
-
-	if (mag) {
-		f->nr_full--;
-	} else {
-		mag = list_pop(&depot->full);
-		if (!mag)
-			return false;
-		depot->nr--;
-	}
-	load(heap, f, mag, true);
-	return true;
-}
-
-/* Blocks from pools into the loaded magazine, the first one on top. */
-static void fill_from_pools(struct kpy_heap *heap, struct kpy_front *f, u32 szidx)
-{
-	void **base = mag_base(f->top), **slot = base + REFILL;
+	u32 want = clamp(REFILL_BYTES / kpy_class_size(heap, szidx), (u32)REFILL_MIN,
+			 (u32)KPY_MAG_BLOCKS);
+	struct kpy_pool *pool;
+	void *blocks[KPY_MAG_BLOCKS];
 	u32 n;
 
-	for (n = 0; n < REFILL; n++) {
-		struct kpy_pool *pool = kpy_pool_first(heap, szidx);
-
+	for (n = 0; n < want; n++) {
+		pool = kpy_pool_first(heap, szidx);
 		if (!pool)
 			break;
-		*slot-- = kpy_pool_alloc(heap, pool);
+		blocks[n] = kpy_pool_pop(heap, &heap->class[szidx], pool);
 	}
-	if (n && n < REFILL)
-		memmove(base + 1, slot + 1, n * sizeof(*slot));
-	f->top = base + n;
+	while (n)
+		front_put(f, blocks[--n]);
+	return *kpy_front_top(f);
 }
 
-/*
- * A block from the front, which is filled if need be; without a magazine it
- * comes straight from a pool.  NULL if there is no pool to be had.
- */
-static void *front_take(struct kpy_heap *heap, struct kpy_front *f, u32 szidx)
+/* From the CPU's shelf, which takes no lock; false if there is nothing. */
+static bool load_from_shelf(struct kpy_cpu *cpu, struct kpy_front *f, u32 szidx)
 {
-	struct kpy_pool *pool;
-	void **mag;
+	kpy_magazine *mag = shelf_pop(&cpu->shelf[szidx]);
 
-	lockdep_assert_held(&heap->lock);
-	if (!*f->top && !load_full(heap, f, szidx)) {
-		if (!has_magazine(f)) {
-			mag = list_pop(&heap->empties);
-			if (mag)
-				f->top = mag;
-		}
-		if (!has_magazine(f)) {
-			pool = kpy_pool_first(heap, szidx);
-			return pool ? kpy_pool_alloc(heap, pool) : NULL;
-		}
-		fill_from_pools(heap, f, szidx);
-		if (!*f->top)
-			return NULL;
-	}
-	return *f->top--;
-}
-
-static bool depot_has_room(const struct kpy_heap *heap, u32 szidx)
-{
-	return (heap->depot[szidx].nr + 1) * MAG_BLOCKS * kpy_class_size(heap, szidx) <=
-	       DEPOT_BYTES;
-}
-
-/* Makes room for a block in the front; false if it lacks a magazine to do so. */
-static bool make_room(struct kpy_heap *heap, struct kpy_front *f, u32 szidx,
-		      unsigned long *arenas)
-{
-	void **mag;
-
-	if (!kpy_mag_is_full(f->top))
-		return true;
-	if (!has_magazine(f) || f->nr_full < CPU_FULL || depot_has_room(heap, szidx)) {
-		mag = list_pop(&heap->empties);
-		if (!mag)
-			return false;
-		if (has_magazine(f) && f->nr_full == CPU_FULL) {
-			list_push(&heap->depot[szidx].full, mag_base(f->top));
-			heap->depot[szidx].nr++;
-			f->top = mag;
-			return true;
-		}
-		f->nr_full += has_magazine(f);
-		load(heap, f, mag, false);
-		return true;
-	}
-	f->top = mag_to_pools(heap, f->top, arenas);
+	if (!mag)
+		return false;
+	front_load(f, mag);
+	mag_push(&cpu->empties, mag);
+	cpu->nr_empties++;
 	return true;
 }
 
-static void add_empty(struct kpy_heap *heap, void **mag)
+/* Onto the CPU's shelf, which takes no lock; false if it is full or a magazine lacks. */
+static bool unload_to_shelf(struct kpy_cpu *cpu, struct kpy_front *f, u32 szidx)
+{
+	kpy_magazine *mag;
+
+	if (cpu->shelf[szidx].nr >= SHELF_MAX)
+		return false;
+	mag = mag_pop(&cpu->empties);
+	if (!mag)
+		return false;
+	cpu->nr_empties--;
+	front_unload(f, mag);
+	shelf_push(&cpu->shelf[szidx], mag);
+	return true;
+}
+
+static void shelf_move(struct kpy_shelf *from, struct kpy_shelf *to, u32 count)
+{
+	kpy_magazine *mag;
+
+	while (count-- && (mag = shelf_pop(from)))
+		shelf_push(to, mag);
+}
+
+/* A CPU keeps EXCHANGE empty magazines once it had them. */
+static void empties_level(struct kpy_heap *heap, struct kpy_cpu *cpu)
+{
+	kpy_magazine *mag;
+
+	for (; cpu->nr_empties > EXCHANGE; cpu->nr_empties--)
+		mag_push(&heap->empties, mag_pop(&cpu->empties));
+	for (; cpu->nr_empties < EXCHANGE && (mag = mag_pop(&heap->empties)); cpu->nr_empties++)
+		mag_push(&cpu->empties, mag);
+}
+
+/* Blocks for an empty front; false if no pool has any. */
+static bool refill(struct kpy_heap *heap, struct kpy_front *f, u32 szidx)
+{
+	struct kpy_cpu *cpu = this_cpu_ptr(heap->cpu);
+	struct kpy_shelf *shelf = &cpu->shelf[szidx];
+
+	lockdep_assert_held(&heap->lock);
+	if (!shelf->nr)
+		shelf_move(&heap->depot[szidx], shelf, EXCHANGE);
+	if (!load_from_shelf(cpu, f, szidx))
+		return load_from_pools(heap, f, szidx);
+	empties_level(heap, cpu);
+	return true;
+}
+
+/* Room in a full front; false if a magazine is needed for that. */
+static bool make_room(struct kpy_heap *heap, struct kpy_front *f, u32 szidx)
+{
+	struct kpy_cpu *cpu = this_cpu_ptr(heap->cpu);
+	struct kpy_shelf *shelf = &cpu->shelf[szidx];
+
+	lockdep_assert_held(&heap->lock);
+	if (shelf->nr >= SHELF_MAX)
+		shelf_move(shelf, &heap->depot[szidx], EXCHANGE);
+	empties_level(heap, cpu);
+	return unload_to_shelf(cpu, f, szidx);
+}
+
+static kpy_magazine *new_magazine(void)
+{
+	return kmem_cache_alloc(mag_cache, GFP_NOWAIT | __GFP_NOWARN);
+}
+
+static void add_empty(struct kpy_heap *heap, kpy_magazine *mag)
 {
 	lockdep_assert_held(&heap->lock);
-	mag[0] = NULL;
-	list_push(&heap->empties, mag);
-	kpy_count_held(heap, KPY_MAG_BYTES);
+	mag_push(&heap->empties, mag);
+	kpy_count_held(heap, sizeof(*mag));
 }
 
-static void **new_magazine(gfp_t gfp)
+/* With interrupts off: as refill() and make_room(), the lock only if need be. */
+static bool refill_quick(struct kpy_heap *heap, struct kpy_front *f, u32 szidx)
 {
-	return kmem_cache_zalloc(mag_cache, (gfp & ~(__GFP_ACCOUNT | GFP_ZONEMASK)) | __GFP_NOWARN);
+	bool done = load_from_shelf(this_cpu_ptr(heap->cpu), f, szidx);
+
+	if (!done) {
+		raw_spin_lock(&heap->lock);
+		done = refill(heap, f, szidx);
+		raw_spin_unlock(&heap->lock);
+	}
+	return done;
 }
 
-/**
- * kpy_percpu_alloc() - a small block where the fast path had none
- * @heap: of mode percpu
- * @size: bytes
- * @szidx: its class
- * @gfp: how memory may be had
- * @caller: for the event
- *
- * Context: Any but NMI.  Takes heap->lock; sleeps if @gfp allows.
- * Return: the block, NULL if no arena can be had.
- */
-void *kpy_percpu_alloc(struct kpy_heap *heap, size_t size, u32 szidx, gfp_t gfp,
-		       unsigned long caller)
+static bool make_room_quick(struct kpy_heap *heap, struct kpy_front *f, u32 szidx)
 {
-	void **spare = NULL, *block;
+	bool done = unload_to_shelf(this_cpu_ptr(heap->cpu), f, szidx);
+
+	if (!done) {
+		raw_spin_lock(&heap->lock);
+		done = make_room(heap, f, szidx);
+		raw_spin_unlock(&heap->lock);
+	}
+	return done;
+}
+
+/* NULL: no arena is usable, or each block has to be seen under the lock. */
+static void *take(struct kpy_heap *heap, u32 szidx)
+{
+	struct kpy_front *f;
+	void *block = NULL;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	f = this_front(heap, szidx);
+	if (!static_branch_unlikely(&kpy_alloc_slowly) &&
+	    (*kpy_front_top(f) || refill_quick(heap, f, szidx)))
+		block = front_take(f);
+	local_irq_restore(flags);
+	return block;
+}
+
+/* False: a magazine is needed, or the block has to be looked at. */
+static bool put(struct kpy_heap *heap, u32 szidx, void *block)
+{
 	struct kpy_front *f;
 	unsigned long flags;
-	bool asked = false;
+	bool done;
 
-	for (;;) {
-		raw_spin_lock_irqsave(&heap->lock, flags);
-		if (spare)
-			add_empty(heap, spare);
-		spare = NULL;
-		f = this_front(heap, szidx);
-		if (asked || has_magazine(f) || heap->empties || f->full ||
-		    heap->depot[szidx].full) {
-			block = front_take(heap, f, szidx);
-			if (block)
-				break;
-			raw_spin_unlock_irqrestore(&heap->lock, flags);
-			if (!kpy_arena_grow(heap, gfp))
-				return NULL;
-			continue;
-		}
-		raw_spin_unlock_irqrestore(&heap->lock, flags);
-		spare = new_magazine(gfp);
-		asked = true;
-	}
-	f->allocs++;
-	if (trace_kpy_alloc_enabled()) {
-		struct kpy_pool *pool = (struct kpy_pool *)((unsigned long)block & heap->pool_mask);
+	local_irq_save(flags);
+	f = this_front(heap, szidx);
+	done = !static_branch_unlikely(&kpy_free_slowly) && *kpy_front_top(f) != block &&
+	       (!front_is_full(f) || make_room_quick(heap, f, szidx));
+	if (done)
+		front_put(f, block);
+	local_irq_restore(flags);
+	return done;
+}
 
+/* As take(), for the event. */
+static void *take_traced(struct kpy_heap *heap, size_t size, u32 szidx, unsigned long caller)
+{
+	struct kpy_pool *pool;
+	struct kpy_front *f;
+	void *block = NULL;
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	f = this_front(heap, szidx);
+	if (*kpy_front_top(f) || refill(heap, f, szidx)) {
+		block = front_take(f);
+		pool = pool_at(heap, block);
 		trace_kpy_alloc(heap->id, block, size, szidx, pool, pool->arenaindex, caller);
 	}
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
@@ -288,7 +368,58 @@ void *kpy_percpu_alloc(struct kpy_heap *heap, size_t size, u32 szidx, gfp_t gfp,
 }
 
 /**
- * kpy_percpu_free() - take a small block back where the fast path did not
+ * kpy_percpu_alloc() - a small block where the fast path had none
+ * @heap: of mode percpu
+ * @size: bytes
+ * @gfp: how memory may be had
+ * @caller: for the event
+ *
+ * Context: Any but NMI.  Takes heap->lock; sleeps if @gfp allows.
+ * Return: the block, NULL if no arena can be had.
+ */
+void *kpy_percpu_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned long caller)
+{
+	u32 szidx = (size - 1) >> heap->align_shift;
+	void *block;
+
+	for (;;) {
+		block = take(heap, szidx) ?: take_traced(heap, size, szidx, caller);
+		if (block || !kpy_arena_grow(heap, gfp))
+			return block;
+	}
+}
+
+/**
+ * kpy_percpu_free_quick() - take a small block back that its pool vouches for
+ * @heap: of mode percpu
+ * @ptr: what is said to be a block
+ *
+ * Context: Any but NMI.  May take heap->lock.
+ * Return: false if kpy_percpu_free() has to look at it.
+ */
+bool kpy_percpu_free_quick(struct kpy_heap *heap, void *ptr)
+{
+	unsigned long offset;
+
+	if (!kpy_is_kernel_address(ptr))
+		return false;
+	offset = kpy_tag_of(ptr, heap->pool_mask) ^ heap->front_tag;
+	return offset < KPY_SECRET_BIT && put(heap, offset / sizeof(struct kpy_front), ptr);
+}
+
+/* With the lock held: false if a magazine is needed for that. */
+static bool put_locked(struct kpy_heap *heap, u32 szidx, void *block)
+{
+	struct kpy_front *f = this_front(heap, szidx);
+
+	if (front_is_full(f) && !make_room(heap, f, szidx))
+		return false;
+	front_put(f, block);
+	return true;
+}
+
+/**
+ * kpy_percpu_free() - take a small block back after a close look
  * @heap: of mode percpu
  * @arena: what kpy_arena_find() said
  * @ptr: the block, or what is said to be one
@@ -302,39 +433,33 @@ const char *kpy_percpu_free(struct kpy_heap *heap, struct kpy_arena *arena, void
 {
 	unsigned long arenas = 0, flags;
 	struct kpy_pool *pool;
-	struct kpy_front *f;
-	void **spare = NULL;
+	kpy_magazine *spare;
 	const char *why;
-	bool room;
+	u32 szidx, size;
 
-again:
 	raw_spin_lock_irqsave(&heap->lock, flags);
-	if (spare)
-		add_empty(heap, spare);
 	pool = kpy_pool_of_block(heap, arena, ptr, &why);
 	if (!pool)
 		goto unlock;
-	f = this_front(heap, pool->szidx);
+	szidx = pool->szidx;
 	why = "already free";
-	if (has_magazine(f) && *f->top == ptr)
+	if (*kpy_front_top(this_front(heap, szidx)) == ptr)
 		goto unlock;
-	room = make_room(heap, f, pool->szidx, &arenas);
-	if (!room && !spare) {
-		raw_spin_unlock_irqrestore(&heap->lock, flags);
-		spare = new_magazine(GFP_NOWAIT);
-		if (spare)
-			goto again;
-		raw_spin_lock_irqsave(&heap->lock, flags);
-		f = this_front(heap, pool->szidx);
-		room = make_room(heap, f, pool->szidx, &arenas);
-	}
 	why = NULL;
-	f->frees++;
-	trace_kpy_free(heap->id, ptr, kpy_class_size(heap, pool->szidx), pool->szidx, pool,
-		       pool->arenaindex, caller);
-	if (room)
-		*++f->top = ptr;
-	else
+	size = kpy_class_size(heap, szidx);
+	trace_kpy_free(heap->id, ptr, size, szidx, pool, pool->arenaindex, caller);
+	if (want_init_on_free())
+		memset(ptr, 0, size);
+	if (put_locked(heap, szidx, ptr))
+		goto unlock;
+
+	/* The block is nobody's meanwhile. */
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	spare = new_magazine();
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	if (spare)
+		add_empty(heap, spare);
+	if (!put_locked(heap, szidx, ptr))
 		block_to_pool(heap, ptr, &arenas);
 unlock:
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
@@ -342,29 +467,108 @@ unlock:
 	return why;
 }
 
-/* One magazine a step, so that interrupts are never off for long; false when none is left. */
-static bool drain_step(struct kpy_heap *heap, struct kpy_front *f, unsigned long *arenas)
+/* The front for interrupts of the class that a front for tasks serves. */
+static struct kpy_front *irq_front(const struct kpy_heap *heap, struct kpy_front __percpu *front)
 {
-	void **mag;
-
-	lockdep_assert_held(&heap->lock);
-	if (*f->top) {
-		f->top = mag_to_pools(heap, f->top, arenas);
-		return true;
-	}
-	mag = list_pop(&f->full);
-	if (mag) {
-		f->nr_full--;
-		list_push(&heap->empties, mag_to_pools(heap, mag + MAG_BLOCKS, arenas));
-		return true;
-	}
-	if (has_magazine(f))
-		list_push(&heap->empties, mag_base(f->top));
-	f->top = NO_MAGAZINE;
-	return false;
+	return this_cpu_ptr(heap->front[KPY_FRONT_IRQ] + (front - heap->front[KPY_FRONT_TASK]));
 }
 
-static void drain_front(struct kpy_heap *heap, struct kpy_front *f)
+/**
+ * kpy_percpu_make_room() - make room in this CPU's front
+ * @heap: of mode percpu
+ * @szidx: its class
+ *
+ * Context: Any but NMI.  May take heap->lock.
+ */
+void kpy_percpu_make_room(struct kpy_heap *heap, u32 szidx)
+{
+	struct kpy_front *f;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	f = this_front(heap, szidx);
+	if (front_is_full(f))
+		make_room_quick(heap, f, szidx);
+	local_irq_restore(flags);
+}
+
+/**
+ * kpy_percpu_refill() - bring blocks into this CPU's front
+ * @heap: of mode percpu
+ * @szidx: its class
+ *
+ * Context: Any but NMI.  May take heap->lock.
+ */
+void kpy_percpu_refill(struct kpy_heap *heap, u32 szidx)
+{
+	struct kpy_front *f;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	f = this_front(heap, szidx);
+	if (front_is_empty(f))
+		refill_quick(heap, f, szidx);
+	local_irq_restore(flags);
+}
+
+/**
+ * kpy_front_pop_irq() - kpy_front_pop() in an interrupt
+ * @heap: of any mode
+ * @front: for tasks
+ *
+ * Context: Interrupt.
+ * Return: a block, or NULL.
+ */
+void *kpy_front_pop_irq(struct kpy_heap *heap, struct kpy_front __percpu *front)
+{
+	struct kpy_front *f;
+	void *block = NULL;
+	unsigned long flags;
+
+	if (unlikely(front == &no_front))
+		return NULL;
+	local_irq_save(flags);
+	f = irq_front(heap, front);
+	if (!static_branch_unlikely(&kpy_alloc_slowly) && *kpy_front_top(f))
+		block = front_take(f);
+	local_irq_restore(flags);
+	return block;
+}
+EXPORT_SYMBOL_GPL(kpy_front_pop_irq);
+
+/**
+ * kpy_front_push_irq() - kpy_front_push() in an interrupt
+ * @heap: of mode percpu
+ * @front: for tasks
+ * @ptr: the block
+ *
+ * Context: Interrupt.
+ * Return: false if the front cannot take it.
+ */
+bool kpy_front_push_irq(struct kpy_heap *heap, struct kpy_front __percpu *front, void *ptr)
+{
+	struct kpy_front *f;
+	unsigned long flags;
+	bool done;
+
+	local_irq_save(flags);
+	f = irq_front(heap, front);
+	done = !static_branch_unlikely(&kpy_free_slowly) && !front_is_full(f) &&
+	       *kpy_front_top(f) != ptr;
+	if (done)
+		front_put(f, ptr);
+	local_irq_restore(flags);
+	return done;
+}
+EXPORT_SYMBOL_GPL(kpy_front_push_irq);
+
+/*
+ * Draining: one magazine or front a step, so that interrupts are never off for
+ * long; a step returns false when there is nothing left to do.
+ */
+typedef bool (*drain_fn)(struct kpy_heap *heap, void *what, unsigned long *arenas);
+
+static void drain_steps(struct kpy_heap *heap, drain_fn step, void *what)
 {
 	bool more = true;
 
@@ -372,69 +576,73 @@ static void drain_front(struct kpy_heap *heap, struct kpy_front *f)
 		unsigned long arenas = 0, flags;
 
 		raw_spin_lock_irqsave(&heap->lock, flags);
-		more = drain_step(heap, f, &arenas);
+		more = step(heap, what, &arenas);
 		raw_spin_unlock_irqrestore(&heap->lock, flags);
 		free_arenas(heap, arenas);
 	}
 }
 
-static void drain_depot(struct kpy_heap *heap, u32 szidx)
+static bool drain_front(struct kpy_heap *heap, void *what, unsigned long *arenas)
 {
-	struct kpy_depot *depot = &heap->depot[szidx];
-	void **mag;
+	front_to_pools(heap, what, arenas);
+	return false;
+}
 
-	do {
-		unsigned long arenas = 0, flags;
+static bool drain_shelf(struct kpy_heap *heap, void *what, unsigned long *arenas)
+{
+	kpy_magazine *mag = shelf_pop(what);
 
-		raw_spin_lock_irqsave(&heap->lock, flags);
-		mag = list_pop(&depot->full);
-		if (mag) {
-			depot->nr--;
-			list_push(&heap->empties, mag_to_pools(heap, mag + MAG_BLOCKS, &arenas));
-		}
-		raw_spin_unlock_irqrestore(&heap->lock, flags);
-		free_arenas(heap, arenas);
-	} while (mag);
+	if (mag)
+		mag_to_pools(heap, mag, arenas);
+	return mag;
+}
+
+/* Only what nobody missed since the last tick; what is left sets the next mark. */
+static bool trim_shelf(struct kpy_heap *heap, void *what, unsigned long *arenas)
+{
+	struct kpy_shelf *shelf = what;
+	u32 low = shelf->low;
+
+	if (low) {
+		drain_shelf(heap, shelf, arenas);
+		shelf->low = low - 1;
+	} else {
+		shelf->low = shelf->nr;
+	}
+	return low;
+}
+
+static bool drain_cpu_empties(struct kpy_heap *heap, void *what, unsigned long *arenas)
+{
+	struct kpy_cpu *cpu = what;
+	kpy_magazine *mag;
+
+	while ((mag = mag_pop(&cpu->empties)))
+		mag_push(&heap->empties, mag);
+	cpu->nr_empties = 0;
+	return false;
 }
 
 static void free_empties(struct kpy_heap *heap)
 {
 	unsigned long flags;
-	void **mag;
+	kpy_magazine *mag;
 
 	do {
 		raw_spin_lock_irqsave(&heap->lock, flags);
-		mag = list_pop(&heap->empties);
+		mag = mag_pop(&heap->empties);
 		if (mag)
-			kpy_count_held(heap, -(s64)KPY_MAG_BYTES);
+			kpy_count_held(heap, -(s64)sizeof(*mag));
 		raw_spin_unlock_irqrestore(&heap->lock, flags);
 		if (mag)
 			kmem_cache_free(mag_cache, mag);
 	} while (mag);
 }
 
-/* Both fronts of a class, on the CPU they belong to or for a dead one. */
-static void drain_class(struct kpy_heap *heap, int cpu, u32 szidx)
-{
-	drain_front(heap, front_of(heap, cpu, KPY_FRONT_TASK, szidx));
-	drain_front(heap, front_of(heap, cpu, KPY_FRONT_IRQ, szidx));
-}
-
-static bool has_cached(struct kpy_heap *heap, int cpu)
-{
-	const struct kpy_front *f = per_cpu_ptr(heap->front, cpu);
-	u32 i;
-
-	for (i = 0; i < KPY_NR_FRONTS * heap->nr_classes; i++, f++)
-		if (has_magazine(f))
-			return true;
-	return false;
-}
-
 /**
  * struct drain - a round over the CPUs
  * @heap: whose fronts
- * @all: also those that are in use
+ * @all: also what is in use
  * @busy: by class: somebody used it since the last round
  */
 struct drain {
@@ -443,17 +651,51 @@ struct drain {
 	DECLARE_BITMAP(busy, KPY_MAX_CLASSES);
 };
 
-/* Used since the last round? */
-static bool front_is_busy(struct kpy_front *f)
+/* On the CPU itself with no fast path under way, or for one that is dead. */
+static void drain_class(struct kpy_heap *heap, int cpu, u32 szidx)
 {
-	u64 ops = f->allocs + f->frees;
-	bool busy = ops != f->seen;
+	drain_steps(heap, drain_front, front_of(heap, cpu, KPY_FRONT_TASK, szidx));
+	drain_steps(heap, drain_front, front_of(heap, cpu, KPY_FRONT_IRQ, szidx));
+	drain_steps(heap, drain_shelf, &per_cpu_ptr(heap->cpu, cpu)->shelf[szidx]);
+}
 
-	f->seen = ops;
+static void drain_cpu(struct kpy_heap *heap, int cpu)
+{
+	u32 i;
+
+	for (i = 0; i < heap->nr_classes; i++)
+		drain_class(heap, cpu, i);
+	drain_steps(heap, drain_cpu_empties, per_cpu_ptr(heap->cpu, cpu));
+}
+
+/* Used since the last round? */
+static bool class_is_busy(struct kpy_heap *heap, int cpu, u32 szidx)
+{
+	u64 *seen = &per_cpu_ptr(heap->cpu, cpu)->seen[szidx];
+	u64 now = READ_ONCE(front_of(heap, cpu, KPY_FRONT_TASK, szidx)->state) +
+		  READ_ONCE(front_of(heap, cpu, KPY_FRONT_IRQ, szidx)->state);
+	bool busy = now != *seen;
+
+	*seen = now;
 	return busy;
 }
 
-/* On its CPU, as a task: no fast path is under way here. */
+static bool has_cached(struct kpy_heap *heap, int cpu)
+{
+	struct kpy_cpu *c = per_cpu_ptr(heap->cpu, cpu);
+	u32 i;
+
+	if (READ_ONCE(c->empties))
+		return true;
+	for (i = 0; i < heap->nr_classes; i++)
+		if (READ_ONCE(c->shelf[i].nr) ||
+		    !front_is_empty(front_of(heap, cpu, KPY_FRONT_TASK, i)) ||
+		    !front_is_empty(front_of(heap, cpu, KPY_FRONT_IRQ, i)))
+			return true;
+	return false;
+}
+
+/* As a task of that CPU: no fast path is under way here. */
 static long drain_this_cpu(void *arg)
 {
 	struct drain *drain = arg;
@@ -462,30 +704,35 @@ static long drain_this_cpu(void *arg)
 	u32 i;
 
 	for (i = 0; i < heap->nr_classes; i++) {
-		bool busy = front_is_busy(front_of(heap, cpu, KPY_FRONT_TASK, i)) |
-			    front_is_busy(front_of(heap, cpu, KPY_FRONT_IRQ, i));
+		bool busy = class_is_busy(heap, cpu, i);
 
 		if (busy)
 			__set_bit(i, drain->busy);
 		if (!busy || drain->all)
 			drain_class(heap, cpu, i);
+		else
+			drain_steps(heap, trim_shelf, &per_cpu_ptr(heap->cpu, cpu)->shelf[i]);
 	}
+	if (drain->all || bitmap_empty(drain->busy, KPY_MAX_CLASSES))
+		drain_steps(heap, drain_cpu_empties, per_cpu_ptr(heap->cpu, cpu));
 	return 0;
 }
 
 static void drain_heap(struct kpy_heap *heap, bool all)
 {
 	struct drain drain = { .heap = heap, .all = all };
+	bool idle;
 	int cpu;
 	u32 i;
 
 	for_each_online_cpu(cpu)
 		if (has_cached(heap, cpu))
 			work_on_cpu(cpu, drain_this_cpu, &drain);
+	idle = all || bitmap_empty(drain.busy, KPY_MAX_CLASSES);
 	for (i = 0; i < heap->nr_classes; i++)
-		if (all || !test_bit(i, drain.busy))
-			drain_depot(heap, i);
-	if (all || bitmap_empty(drain.busy, KPY_MAX_CLASSES))
+		drain_steps(heap, all || !test_bit(i, drain.busy) ? drain_shelf : trim_shelf,
+			    &heap->depot[i]);
+	if (idle)
 		free_empties(heap);
 }
 
@@ -507,7 +754,7 @@ static void tick(struct work_struct *work)
 }
 
 /**
- * kpy_percpu_drain() - give all that fronts and the depot have back to the pools
+ * kpy_percpu_drain() - give all that is cached back to the pools
  * @heap: of mode percpu
  *
  * Context: Process, may sleep.
@@ -521,93 +768,131 @@ void kpy_percpu_drain(struct kpy_heap *heap)
 	cpus_read_unlock();
 }
 
-/* Of a CPU that is dead, or of a heap that nobody uses any more. */
-static void drain_foreign_cpu(struct kpy_heap *heap, int cpu)
-{
-	u32 i;
-
-	for (i = 0; i < heap->nr_classes; i++)
-		drain_class(heap, cpu, i);
-}
-
 static int cpu_dead(unsigned int cpu)
 {
 	struct kpy_heap *heap;
 
 	mutex_lock(&percpu_lock);
 	list_for_each_entry(heap, &percpu_heaps, percpu)
-		drain_foreign_cpu(heap, cpu);
+		drain_cpu(heap, cpu);
 	mutex_unlock(&percpu_lock);
 	return 0;
 }
 
 /**
- * kpy_snapshot_front() - one front of a CPU
+ * kpy_snapshot_cpu() - what a CPU has of a class
  * @heap: of mode percpu
  * @cpu: any possible one
- * @kind: whose
  * @szidx: size class
- * @to: filled in; while the front is in use its numbers are not of one moment
+ * @to: filled in; while the CPU uses it the numbers are not of one moment
  *
  * Context: Any.
  */
-void kpy_snapshot_front(struct kpy_heap *heap, int cpu, enum kpy_front_kind kind, u32 szidx,
-			struct kpy_front_snapshot *to)
+void kpy_snapshot_cpu(struct kpy_heap *heap, int cpu, u32 szidx, struct kpy_cpu_snapshot *to)
 {
-	const struct kpy_front *f = front_of(heap, cpu, kind, szidx);
+	u64 task = READ_ONCE(front_of(heap, cpu, KPY_FRONT_TASK, szidx)->state);
+	u64 irq = READ_ONCE(front_of(heap, cpu, KPY_FRONT_IRQ, szidx)->state);
 
-	to->allocs = READ_ONCE(f->allocs);
-	to->frees = READ_ONCE(f->frees);
-	to->loaded = mag_blocks(READ_ONCE(f->top));
-	to->full = READ_ONCE(f->nr_full) * MAG_BLOCKS;
+	to->allocs = task / KPY_FRONT_ALLOC + irq / KPY_FRONT_ALLOC;
+	to->task = kpy_front_blocks(task);
+	to->irq = kpy_front_blocks(irq);
+	to->shelf = READ_ONCE(per_cpu_ptr(heap->cpu, cpu)->shelf[szidx].nr) * KPY_MAG_BLOCKS;
 }
 
 /**
- * kpy_percpu_stats() - what the fronts count
- * @heap: of mode percpu
+ * kpy_percpu_allocs() - blocks of a class that fronts handed out
+ * @heap: the heap
  * @szidx: size class
- * @allocs: blocks that users got are added
- * @frees: blocks that users gave back are added
  *
  * Context: heap->lock held.
- * Return: blocks in magazines.
+ * Return: how many, ever; 0 in mode classic.
  */
-u64 kpy_percpu_stats(struct kpy_heap *heap, u32 szidx, u64 *allocs, u64 *frees)
+u64 kpy_percpu_allocs(struct kpy_heap *heap, u32 szidx)
 {
-	u64 cached = (u64)heap->depot[szidx].nr * MAG_BLOCKS;
-	struct kpy_front_snapshot s;
-	int cpu, kind;
+	struct kpy_cpu_snapshot s;
+	u64 allocs = 0;
+	int cpu;
 
+	if (!heap->cpu)
+		return 0;
 	for_each_possible_cpu(cpu) {
-		for (kind = 0; kind < KPY_NR_FRONTS; kind++) {
-			kpy_snapshot_front(heap, cpu, kind, szidx, &s);
-			*allocs += s.allocs;
-			*frees += s.frees;
-			cached += s.loaded + s.full;
-		}
+		kpy_snapshot_cpu(heap, cpu, szidx, &s);
+		allocs += s.allocs;
+	}
+	return allocs;
+}
+
+/**
+ * kpy_percpu_cached() - blocks of a class in fronts and magazines
+ * @heap: the heap
+ * @szidx: size class
+ *
+ * Context: heap->lock held.
+ * Return: how many; 0 in mode classic.
+ */
+u64 kpy_percpu_cached(struct kpy_heap *heap, u32 szidx)
+{
+	u64 cached = (u64)heap->depot[szidx].nr * KPY_MAG_BLOCKS;
+	struct kpy_cpu_snapshot s;
+	int cpu;
+
+	if (!heap->cpu)
+		return 0;
+	for_each_possible_cpu(cpu) {
+		kpy_snapshot_cpu(heap, cpu, szidx, &s);
+		cached += s.task + s.irq + s.shelf;
 	}
 	return cached;
 }
 
+static void fill_front_of(struct kpy_heap *heap)
+{
+	u32 size;
+
+	for (size = 0; size <= KPY_SMALL_MAX; size++)
+		heap->front_of[size] = &no_front;
+	for (size = 1; heap->front[KPY_FRONT_TASK] && size <= heap->geo.max_small; size++)
+		heap->front_of[size] = heap->front[KPY_FRONT_TASK] +
+				       ((size - 1) >> heap->align_shift);
+}
+
+static void init_cpu(struct kpy_heap *heap, int cpu)
+{
+	u32 i;
+
+	for (i = 0; i < heap->nr_classes; i++) {
+		front_of(heap, cpu, KPY_FRONT_TASK, i)->state = KPY_FRONT_EMPTY;
+		front_of(heap, cpu, KPY_FRONT_IRQ, i)->state = KPY_FRONT_EMPTY;
+	}
+}
+
 /**
- * kpy_percpu_init() - give a heap its fronts
+ * kpy_percpu_init() - give a heap its fronts, if it is of that mode
  * @heap: zeroed but for its constants
  *
  * Context: Process, may sleep.
- * Return: 0 or -ENOMEM.
+ * Return: 0 or -ENOMEM; kpy_percpu_exit() cleans up in both cases.
  */
 int kpy_percpu_init(struct kpy_heap *heap)
 {
-	u32 i, nr = KPY_NR_FRONTS * heap->nr_classes;
-	int cpu;
+	int cpu, kind;
 
-	heap->front = __alloc_percpu(nr * sizeof(*heap->front), SMP_CACHE_BYTES);
-	if (!heap->front)
+	fill_front_of(heap);
+	if (heap->mode != KPY_MODE_PERCPU)
+		return 0;
+	for (kind = 0; kind < KPY_NR_FRONTS; kind++) {
+		heap->front[kind] = __alloc_percpu(heap->nr_classes * sizeof(struct kpy_front),
+						   SMP_CACHE_BYTES);
+		if (!heap->front[kind])
+			return -ENOMEM;
+	}
+	heap->cpu = alloc_percpu(struct kpy_cpu);
+	if (!heap->cpu)
 		return -ENOMEM;
 	for_each_possible_cpu(cpu)
-		for (i = 0; i < nr; i++)
-			(per_cpu_ptr(heap->front, cpu) + i)->top = NO_MAGAZINE;
-	heap->fast_max = heap->geo.max_small;
+		init_cpu(heap, cpu);
+	fill_front_of(heap);
+
 	mutex_lock(&percpu_lock);
 	if (list_empty(&percpu_heaps))
 		schedule_delayed_work(&ticker, TICK);
@@ -624,20 +909,53 @@ int kpy_percpu_init(struct kpy_heap *heap)
  */
 void kpy_percpu_exit(struct kpy_heap *heap)
 {
-	int cpu;
+	int cpu, kind;
 	u32 i;
 
-	if (!heap->front)
-		return;
-	mutex_lock(&percpu_lock);
-	list_del(&heap->percpu);
-	mutex_unlock(&percpu_lock);
-	for_each_possible_cpu(cpu)
-		drain_foreign_cpu(heap, cpu);
-	for (i = 0; i < heap->nr_classes; i++)
-		drain_depot(heap, i);
-	free_empties(heap);
-	free_percpu(heap->front);
+	if (heap->cpu) {
+		mutex_lock(&percpu_lock);
+		list_del(&heap->percpu);
+		mutex_unlock(&percpu_lock);
+		for_each_possible_cpu(cpu)
+			drain_cpu(heap, cpu);
+		for (i = 0; i < heap->nr_classes; i++)
+			drain_steps(heap, drain_shelf, &heap->depot[i]);
+		free_empties(heap);
+	}
+	free_percpu(heap->cpu);
+	for (kind = 0; kind < KPY_NR_FRONTS; kind++)
+		free_percpu(heap->front[kind]);
+}
+
+/*
+ * Events of small blocks fire under heap->lock.  When the first tracer comes, who
+ * is in a fast path is waited for, so that from then on all are seen.
+ */
+static int slow_down(struct static_key_false *key)
+{
+	static_branch_inc(key);
+	synchronize_rcu();
+	return 0;
+}
+
+int kpy_trace_alloc_reg(void)
+{
+	return slow_down(&kpy_alloc_slowly);
+}
+
+void kpy_trace_alloc_unreg(void)
+{
+	static_branch_dec(&kpy_alloc_slowly);
+}
+
+int kpy_trace_free_reg(void)
+{
+	return slow_down(&kpy_free_slowly);
+}
+
+void kpy_trace_free_unreg(void)
+{
+	static_branch_dec(&kpy_free_slowly);
 }
 
 /**
@@ -650,7 +968,7 @@ int __init kpy_percpu_module_init(void)
 {
 	int err;
 
-	mag_cache = kmem_cache_create("kpy_magazine", KPY_MAG_BYTES, KPY_MAG_BYTES, 0, NULL);
+	mag_cache = kmem_cache_create("kpy_magazine", sizeof(kpy_magazine), 0, 0, NULL);
 	if (!mag_cache)
 		return -ENOMEM;
 	err = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "kpymalloc:dead", NULL, cpu_dead);
@@ -659,6 +977,8 @@ int __init kpy_percpu_module_init(void)
 		return err;
 	}
 	cpuhp_state = err;
+	if (want_init_on_free())
+		static_branch_inc(&kpy_free_slowly);
 	return 0;
 }
 

@@ -71,7 +71,7 @@ struct kpy_pool *kpy_pool_take(struct kpy_heap *heap, unsigned int szidx)
 		return NULL;
 	if (unlikely(pool->szidx != szidx))
 		pool_lay_out(heap, pool, szidx);
-	pool->tag = heap->pool_tag ^ (unsigned long)pool;
+	pool->tag = kpy_pool_tag(heap, szidx) ^ (unsigned long)pool;
 	hlist_add_head(&pool->node, &class->usedpools);
 	class->pools++;
 	state_changed(heap, pool, KPY_POOL_EMPTY, KPY_POOL_USED);

@@ -98,12 +98,9 @@ static __always_inline unsigned long kpy_pool_push(struct kpy_heap *heap, struct
 static __always_inline struct kpy_pool *kpy_pool_tagged(const struct kpy_heap *heap,
 							const void *ptr)
 {
-	struct kpy_pool *pool = (struct kpy_pool *)((unsigned long)ptr & heap->pool_mask);
-
-	/* Of foreign memory it may be any word, and one that KASAN watches. */
-	if (likely(kpy_may_be_pooled(ptr)) &&
-	    likely((READ_ONCE_NOCHECK(pool->tag) ^ (unsigned long)pool) == heap->pool_tag))
-		return pool;
+	if (likely(kpy_is_kernel_address(ptr)) &&
+	    likely((kpy_tag_of(ptr, heap->pool_mask) ^ heap->pool_tag) < KPY_SECRET_BIT))
+		return (struct kpy_pool *)((unsigned long)ptr & heap->pool_mask);
 	return NULL;
 }
 
@@ -125,6 +122,27 @@ static __always_inline bool kpy_pool_suspects(const struct kpy_heap *heap,
 {
 	return ptr == pool->freeblock ||
 	       ((const unsigned long *)ptr)[class->mark] == kpy_free_mark(heap, ptr);
+}
+
+/**
+ * kpy_pool_vouched() - the pool of a block, if its header vouches for both
+ * @heap: the heap
+ * @ptr: any address, also a foreign one
+ *
+ * Context: heap->lock held.
+ * Return: the pool; NULL if kpy_pool_of_block() has to look closer.
+ */
+static __always_inline struct kpy_pool *kpy_pool_vouched(const struct kpy_heap *heap,
+							 const void *ptr)
+{
+	struct kpy_pool *pool = kpy_pool_tagged(heap, ptr);
+	const struct kpy_class *class;
+
+	if (unlikely(!pool))
+		return NULL;
+	class = &heap->class[pool->szidx];
+	return likely(kpy_pool_starts_block(heap, class, pool, ptr)) &&
+	       likely(!kpy_pool_suspects(heap, class, pool, ptr)) ? pool : NULL;
 }
 
 #endif

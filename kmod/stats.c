@@ -49,15 +49,39 @@ void kpy_count_large(struct kpy_heap *heap, s64 bytes)
  */
 void kpy_snapshot_event(struct kpy_heap *heap, enum kpy_snapshot what)
 {
-	u64 allocs = heap->c.allocs, frees = heap->c.frees;
-	u32 i;
+	u64 allocs, frees;
 
 	if (!trace_kpy_snapshot_enabled())
 		return;
-	for (i = 0; heap->front && i < heap->nr_classes; i++)
-		kpy_percpu_stats(heap, i, &allocs, &frees);
+	kpy_count_small(heap, &allocs, &frees);
 	trace_kpy_snapshot(heap->id, heap->name, what, allocs, frees, heap->c.reallocs,
 			   heap->c.large_allocs, heap->c.large_frees, heap->c.large_bytes);
+}
+
+/**
+ * kpy_count_small() - small blocks ever handed out and taken back
+ * @heap: the heap
+ * @allocs: set to the first
+ * @frees: set to the second
+ *
+ * Fronts count what they hand out; what came back are those that are not in use.
+ * While fronts are in use the numbers are not of one moment.
+ *
+ * Context: heap->lock held, or nobody else knows the heap any more.
+ */
+void kpy_count_small(struct kpy_heap *heap, u64 *allocs, u64 *frees)
+{
+	u32 i;
+
+	*allocs = heap->c.allocs;
+	*frees = heap->c.frees;
+	if (!heap->cpu)
+		return;
+	for (i = 0; i < heap->nr_classes; i++) {
+		*allocs += kpy_percpu_allocs(heap, i);
+		*frees -= heap->class[i].in_use - kpy_percpu_cached(heap, i);
+	}
+	*frees += *allocs;
 }
 
 static void stats_of_class(struct kpy_heap *heap, u32 szidx, struct kpy_heap_stats *s)
@@ -69,9 +93,7 @@ static void stats_of_class(struct kpy_heap *heap, u32 szidx, struct kpy_heap_sta
 	u32 rest = heap->geo.pool_size - heap->pool_header - capacity * size;
 
 	out->pools = class->pools;
-	out->in_use = class->in_use;
-	if (heap->front)
-		out->in_use -= kpy_percpu_stats(heap, szidx, &s->c.allocs, &s->c.frees);
+	out->in_use = class->in_use - kpy_percpu_cached(heap, szidx);
 	out->available = class->pools * capacity - out->in_use;
 
 	s->unused_pools -= out->pools;
@@ -110,6 +132,7 @@ void kpy_heap_stats(struct kpy_heap *heap, struct kpy_heap_stats *stats)
 
 	raw_spin_lock_irqsave(&heap->lock, flags);
 	stats->c = heap->c;
+	kpy_count_small(heap, &stats->c.allocs, &stats->c.frees);
 	stats->unused_pools = heap->c.arenas_current * heap->pools_per_arena;
 	for (i = 0; i < heap->nr_classes; i++)
 		stats_of_class(heap, i, stats);

@@ -28,6 +28,12 @@ TRACE_DEFINE_ENUM(KPY_SNAPSHOT_END);
 			 { KPY_POOL_USED, "used" },	\
 			 { KPY_POOL_FULL, "full" })
 
+/* percpu.c: blocks of mode percpu pass by heap->lock while somebody traces. */
+int kpy_trace_alloc_reg(void);
+void kpy_trace_alloc_unreg(void);
+int kpy_trace_free_reg(void);
+void kpy_trace_free_unreg(void);
+
 DECLARE_EVENT_CLASS(kpy_block,
 	TP_PROTO(u32 heap, void *ptr, size_t size, u32 szidx, void *pool, u32 arena,
 		 unsigned long call_site),
@@ -56,16 +62,18 @@ DECLARE_EVENT_CLASS(kpy_block,
 );
 
 /* A small block was handed out, of so many bytes requested; counted in allocs. */
-DEFINE_EVENT(kpy_block, kpy_alloc,
+DEFINE_EVENT_FN(kpy_block, kpy_alloc,
 	TP_PROTO(u32 heap, void *ptr, size_t size, u32 szidx, void *pool, u32 arena,
 		 unsigned long call_site),
-	TP_ARGS(heap, ptr, size, szidx, pool, arena, call_site));
+	TP_ARGS(heap, ptr, size, szidx, pool, arena, call_site),
+	kpy_trace_alloc_reg, kpy_trace_alloc_unreg);
 
 /* A small block was taken back, its class of so many bytes; counted in frees. */
-DEFINE_EVENT(kpy_block, kpy_free,
+DEFINE_EVENT_FN(kpy_block, kpy_free,
 	TP_PROTO(u32 heap, void *ptr, size_t size, u32 szidx, void *pool, u32 arena,
 		 unsigned long call_site),
-	TP_ARGS(heap, ptr, size, szidx, pool, arena, call_site));
+	TP_ARGS(heap, ptr, size, szidx, pool, arena, call_site),
+	kpy_trace_free_reg, kpy_trace_free_unreg);
 
 /*
  * A realloc succeeded; counted in reallocs.  If the block moved, the alloc and

@@ -36,8 +36,9 @@
  *   I10 the heap: allocs - frees == sum of in_use == sum of count
  *   I11 the heap: the large blocks in the table == large_blocks, large_bytes
  *
- * Lock order: registry_lock > percpu_lock > heap->lock, cpus_read_lock() > percpu_lock.  heap->lock is raw and taken with
- * interrupts off; under it nothing is allocated, freed or printed.
+ * Lock order: cpus_read_lock() > percpu_lock, registry_lock > percpu_lock > heap->lock.
+ * heap->lock is raw and taken with interrupts off; under it nothing is allocated,
+ * freed or printed.
  */
 #ifndef _KPY_TYPES_H
 #define _KPY_TYPES_H
@@ -56,8 +57,9 @@
 #define KPY_MAP_LEAF		BIT(KPY_MAP_LEAF_BITS)
 #define KPY_NO_CLASS		U8_MAX	/* szidx of a pool that was never laid out */
 #define KPY_NO_SLOT		U32_MAX	/* of no arena */
-#define KPY_MAG_SLOTS		64	/* of a magazine, the first one is no block's */
-#define KPY_MAG_BYTES		(KPY_MAG_SLOTS * sizeof(void *))
+#define KPY_SECRET_BIT		BIT(16)	/* the lowest one of heap->pool_tag */
+#define KPY_MAG_WORDS		48	/* of a magazine */
+#define KPY_MAG_BLOCKS		(KPY_MAG_WORDS - 1)
 
 static_assert(KPY_ARENA_MAX / KPY_POOL_MIN <= U16_MAX);
 static_assert(KPY_SMALL_MAX * 2 <= KPY_POOL_MIN - 64, "a pool has at least two blocks");
@@ -89,8 +91,8 @@ enum kpy_snapshot {
  * @node: in usedpools[@szidx] while used
  * @nextfree: next pool of the arena's freepools while empty
  * @freeblock: LIFO of free blocks, linked through their first word
- * @tag: heap->pool_tag ^ the pool's address while it is in use, so that a free
- *       knows its heap's pools; else 0
+ * @tag: while it is in use, kpy_pool_tag() ^ its address, so that a free knows
+ *       its heap's pools and their class without the lock; else 0
  * @arenaindex: slot of its arena
  * @nextoffset: of the first block never carved
  * @maxnextoffset: largest valid @nextoffset
@@ -112,8 +114,10 @@ struct kpy_pool {
 };
 
 static_assert(sizeof(struct kpy_pool) <= KPY_HEADER_SIZE);
+static_assert(offsetof(struct kpy_pool, tag) == KPY_POOL_TAG_OFFSET);
 static_assert(KPY_POOL_MAX / KPY_ALIGN_MIN <= U16_MAX);
 static_assert(KPY_MAX_CLASSES < KPY_NO_CLASS);
+static_assert(KPY_MAX_CLASSES * sizeof(struct kpy_front) <= KPY_SECRET_BIT);
 
 /**
  * struct kpy_arena - one entry of the arena vector; never moves, never freed
@@ -206,30 +210,6 @@ struct kpy_class {
 	u32 mark;
 };
 
-/**
- * struct kpy_front - mode percpu: what a CPU has at hand of a class, for tasks
- *                    or for interrupts
- * @top: last block of the loaded magazine, its slot 0 (NULL) if it is empty
- * @allocs: blocks that users got here
- * @frees: blocks that users gave back here
- * @full: LIFO of full magazines, linked by slot 0
- * @nr_full: how many
- * @seen: @allocs + @frees at the last tick
- *
- * A magazine is an aligned array of KPY_MAG_SLOTS pointers; its blocks count as
- * handed out in their pools.  The front for tasks is touched by its CPU alone,
- * with preemption off; the one for interrupts, with interrupts off.  @full and
- * what leads to pools or to other CPUs is under heap->lock as well.
- */
-struct kpy_front {
-	void **top;
-	u64 allocs;
-	u64 frees;
-	void **full;
-	u32 nr_full;
-	u64 seen;
-};
-
 /* Whose front. */
 enum kpy_front_kind {
 	KPY_FRONT_TASK,
@@ -237,14 +217,53 @@ enum kpy_front_kind {
 	KPY_NR_FRONTS,
 };
 
-/**
- * struct kpy_depot - full magazines of a class that any CPU may load; under heap->lock
- * @full: LIFO, linked by slot 0
- * @nr: how many
+static inline u32 kpy_front_blocks(u64 state)
+{
+	return ((u16)state - KPY_FRONT_EMPTY) / sizeof(void *);
+}
+
+/* Where the top block is, or NULL in an empty front. */
+static inline void **kpy_front_top(struct kpy_front *front)
+{
+	return (void *)front + (u16)front->state;
+}
+
+/*
+ * A magazine carries blocks between fronts: an array whose first word links it
+ * to the next one of a LIFO, and KPY_MAG_BLOCKS blocks.  It has fewer than a front
+ * has room for, so that a front that got or gave one is neither empty nor full.
  */
-struct kpy_depot {
-	void **full;
+typedef void *kpy_magazine[KPY_MAG_WORDS];
+
+/**
+ * struct kpy_shelf - mode percpu: full magazines of a class
+ * @full: LIFO
+ * @nr: how many
+ * @low: fewest since the last tick: what nobody missed
+ *
+ * A CPU has one a class, with interrupts off; the heap has one a class, from
+ * where any CPU takes them, under heap->lock.
+ */
+struct kpy_shelf {
+	kpy_magazine *full;
 	u32 nr;
+	u32 low;
+};
+
+/**
+ * struct kpy_cpu - mode percpu: what a CPU keeps besides its fronts
+ * @shelf: by class
+ * @empties: LIFO of empty magazines
+ * @nr_empties: how many
+ * @seen: by class: states of both fronts at the last tick, summed up
+ *
+ * Touched by its CPU alone, with interrupts off.
+ */
+struct kpy_cpu {
+	struct kpy_shelf shelf[KPY_MAX_CLASSES];
+	kpy_magazine *empties;
+	u32 nr_empties;
+	u64 seen[KPY_MAX_CLASSES];
 };
 
 /**
@@ -257,12 +276,14 @@ struct kpy_depot {
  * @nr_classes: size classes; constant
  * @pools_per_arena: constant
  * @secret: marks free blocks, see pool.c; constant
- * @pool_tag: marks pools, see struct kpy_pool: @secret in mode percpu, where a
- *            front looks for that, and something else in mode classic; constant
- * @fast_max: largest request that a front serves, 0 in mode classic; constant
+ * @pool_tag: marks pools, see kpy_pool_tag(); constant
+ * @front_tag: what the fast path of a free looks for: @pool_tag in mode percpu,
+ *             what no pool has in mode classic; constant
  * @pool_mask: what leads from a block to its pool; constant
- * @front: mode percpu: the CPUs' fronts, those for tasks by class, then those
- *         for interrupts; NULL in mode classic
+ * @front: mode percpu: by kind and class; NULL in mode classic; constant
+ * @front_of: by size of a request: the front that serves it for tasks, or one that
+ *            has nothing; constant
+ * @cpu: mode percpu: what CPUs keep besides their fronts; constant
  * @mode: locking; constant
  * @flags: KPY_HEAP_*; constant
  * @id: names the heap in trace events; constant
@@ -276,8 +297,8 @@ struct kpy_depot {
  * @map: address -> slot
  * @large: live blocks of the general allocator
  * @class: the size classes
- * @depot: mode percpu: full magazines, by class
- * @empties: mode percpu: LIFO of empty magazines, linked by slot 0
+ * @depot: mode percpu: full magazines that any CPU may take, by class
+ * @empties: mode percpu: LIFO of empty magazines
  * @c: counters; an event of trace.h fires at the line that counts, so that
  *     totals of tracers and these agree
  * @reported: a bad pointer was reported; the next ones are only counted
@@ -287,17 +308,19 @@ struct kpy_depot {
  * @dir: its debugfs directory
  */
 struct kpy_heap {
-	/* all that a front's fast path reads */
-	u32 fast_max;
+	/* all that the fast paths read */
+	unsigned long front_tag;
+	unsigned long pool_mask;
+	struct kpy_front __percpu *front[KPY_NR_FRONTS];
+	struct kpy_front __percpu *front_of[KPY_SMALL_MAX + 1];
+
+	unsigned long secret;
+	unsigned long pool_tag;
+	struct kpy_cpu __percpu *cpu;
 	u8 align_shift;
 	u8 arena_shift;
 	u8 pool_shift;
 	u8 pool_header;
-	unsigned long secret;
-	unsigned long pool_mask;
-	struct kpy_front __percpu *front;
-
-	unsigned long pool_tag;
 	struct kpy_geometry geo;
 	u32 nr_classes;
 	u32 pools_per_arena;
@@ -315,8 +338,8 @@ struct kpy_heap {
 	struct kpy_arena_map map;
 	struct kpy_large_table large;
 	struct kpy_class class[KPY_MAX_CLASSES];
-	struct kpy_depot depot[KPY_MAX_CLASSES];
-	void **empties;
+	struct kpy_shelf depot[KPY_MAX_CLASSES];
+	kpy_magazine *empties;
 	struct kpy_counters c;
 	bool reported;
 
@@ -329,6 +352,22 @@ struct kpy_heap {
 static inline u32 kpy_class_size(const struct kpy_heap *heap, unsigned int szidx)
 {
 	return (szidx + 1) << heap->align_shift;
+}
+
+/*
+ * What marks the pools of a heap and class: bytes to the class's front in the low
+ * bits, and a secret of the heap, so that no other memory looks like one.
+ */
+static inline unsigned long kpy_pool_tag(const struct kpy_heap *heap, unsigned int szidx)
+{
+	return heap->pool_tag | szidx * sizeof(struct kpy_front);
+}
+
+/* The front for tasks of a class by what its tag has in the low bits. */
+static inline struct kpy_front __percpu *kpy_front_of_tag(const struct kpy_heap *heap,
+							  unsigned long offset)
+{
+	return (void __percpu *)((char __percpu *)heap->front[KPY_FRONT_TASK] + offset);
 }
 
 /* Blocks of a pool of the class: CPython's NUMBLOCKS(). */

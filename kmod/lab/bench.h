@@ -38,6 +38,7 @@
 /**
  * struct bench_job - what a step works on
  * @heap: for kpymalloc
+ * @fixed: its handle for blocks of @size
  * @cache: for blocks of @size, if the backend is a kmem_cache
  * @classes: for blocks of any size up to %KPY_SMALL_MAX, likewise
  * @blocks: @count of them; %NULL where there is none
@@ -50,6 +51,7 @@
  */
 struct bench_job {
 	struct kpy_heap *heap;
+	struct kpy_cache fixed;
 	struct kmem_cache *cache;
 	struct lab_caches classes;
 	void **blocks;

@@ -64,6 +64,8 @@ static void none_free_any(const struct bench_job *job, void *ptr)
 {
 }
 
+#define none_alloc_const	none_alloc
+#define none_free_const	none_free
 #define none_alloc_fixed	none_alloc
 #define none_free_fixed		none_free
 
@@ -78,16 +80,28 @@ static __always_inline void kpymalloc_free(const struct bench_job *job, void *pt
 	kpy_free(job->heap, ptr);
 }
 
+static __always_inline void *kpymalloc_alloc_fixed(const struct bench_job *job, size_t size,
+						   gfp_t gfp)
+{
+	return kpy_cache_alloc(&job->fixed, gfp);
+}
+
+static __always_inline void kpymalloc_free_fixed(const struct bench_job *job, void *ptr,
+						 size_t size)
+{
+	kpy_cache_free(&job->fixed, ptr);
+}
+
 static __always_inline u32 kpymalloc_alloc_bulk(const struct bench_job *job, u32 count,
 						void **blocks)
 {
-	return bench_alloc_each(job, count, blocks, kpymalloc_alloc);
+	return kpy_alloc_bulk(job->heap, job->size, BENCH_GFP, count, blocks);
 }
 
 static __always_inline void kpymalloc_free_bulk(const struct bench_job *job, u32 count,
 						void **blocks)
 {
-	bench_free_each(job, count, blocks, kpymalloc_free);
+	kpy_free_bulk(job->heap, count, blocks);
 }
 
 static void kpymalloc_free_any(const struct bench_job *job, void *ptr)
@@ -97,11 +111,15 @@ static void kpymalloc_free_any(const struct bench_job *job, void *ptr)
 
 static int kpymalloc_open(struct bench_job *job)
 {
-	return job->heap ? 0 : bench_refuse(-ENOENT, "no heap is chosen");
+	if (!job->heap)
+		return bench_refuse(-ENOENT, "no heap is chosen");
+	/* Of a larger size there is no handle, and no pattern that asks for one. */
+	kpy_cache_init(&job->fixed, job->heap, job->size);
+	return 0;
 }
 
-#define kpymalloc_alloc_fixed	kpymalloc_alloc
-#define kpymalloc_free_fixed	kpymalloc_free
+#define kpymalloc_alloc_const	kpymalloc_alloc_fixed
+#define kpymalloc_free_const	kpymalloc_free_fixed
 
 /* kmalloc */
 static __always_inline void *kmalloc_alloc(const struct bench_job *job, size_t size, gfp_t gfp)
@@ -130,6 +148,8 @@ static void slab_free_any(const struct bench_job *job, void *ptr)
 	kfree(ptr);
 }
 
+#define kmalloc_alloc_const	kmalloc_alloc
+#define kmalloc_free_const	kmalloc_free
 #define kmalloc_alloc_fixed	kmalloc_alloc
 #define kmalloc_free_fixed	kmalloc_free
 
@@ -153,6 +173,9 @@ static __always_inline void cache_free_fixed(const struct bench_job *job, void *
 {
 	kmem_cache_free(job->cache, ptr);
 }
+
+#define cache_alloc_const	cache_alloc_fixed
+#define cache_free_const	cache_free_fixed
 
 static __always_inline u32 cache_alloc_bulk(const struct bench_job *job, u32 count, void **blocks)
 {

@@ -17,7 +17,7 @@ static noinline u32 B(pair_var)(const struct bench_job *job, u32 from, u32 to)
 
 static noinline u32 B(pair_const)(const struct bench_job *job, u32 from, u32 to)
 {
-	return bench_pair_const(job, from, to, B(alloc), B(free));
+	return bench_pair_const(job, from, to, B(alloc_const), B(free_const));
 }
 
 static noinline u32 B(pair_atomic)(const struct bench_job *job, u32 from, u32 to)
