@@ -14,6 +14,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
+#include "arena.h"
 #include "internal.h"
 #include "trace.h"
 
@@ -203,6 +204,7 @@ bool kpy_arena_grow(struct kpy_heap *heap, gfp_t gfp)
 
 	while (!done && spare_fill(heap, &spare, gfp)) {
 		raw_spin_lock_irqsave(&heap->lock, flags);
+		kpy_heap_settle(heap);
 		done = !list_empty(&heap->usable_arenas) || spare_attach(heap, &spare);
 		raw_spin_unlock_irqrestore(&heap->lock, flags);
 	}
@@ -318,9 +320,7 @@ unsigned long kpy_arena_put_pool(struct kpy_heap *heap, struct kpy_pool *pool)
 		heap->nfp2lasta[nf] = prev && prev->nfreepools == nf ? prev : NULL;
 	}
 	arena->nfreepools = ++nf;
-	if (nf == heap->pools_per_arena &&
-	    (heap->geo.release == KPY_RELEASE_ALWAYS ||
-	     !list_is_last(&arena->node, &heap->usable_arenas))) {
+	if (nf == heap->pools_per_arena && kpy_arena_may_go(heap, arena)) {
 		trace_kpy_arena_move(heap->id, arena->slot, nf - 1, nf,
 				     usable_prev_slot(heap, arena));
 		return arena_release(heap, arena);

@@ -292,6 +292,7 @@ static bool check_arenas(struct check *check)
 
 	for (slot = 0; ok && slot < READ_ONCE(heap->nr_slots); slot++) {
 		raw_spin_lock_irqsave(&heap->lock, flags);
+		kpy_heap_settle(heap);
 		arena = kpy_arena_at(heap, slot);
 		if (arena->address)
 			ok = check_arena(check, arena);
@@ -351,12 +352,14 @@ int kpy_heap_validate(struct kpy_heap *heap, char *why, size_t len)
 	check->len = len;
 
 	raw_spin_lock_irqsave(&heap->lock, flags);
+	kpy_heap_settle(heap);
 	clock = heap_clock(heap);
 	check_lists(check);
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
 
 	if (!check->err && check_arenas(check)) {
 		raw_spin_lock_irqsave(&heap->lock, flags);
+		kpy_heap_settle(heap);
 		if (clock == heap_clock(heap))
 			check_totals(check);
 		raw_spin_unlock_irqrestore(&heap->lock, flags);

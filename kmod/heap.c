@@ -14,9 +14,9 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "classic.h"
 #include "front.h"
 #include "internal.h"
-#include "pool.h"
 #include "trace.h"
 
 /* Refuse a pointer: count it, and say so the first time. */
@@ -43,45 +43,6 @@ static void count_failure(struct kpy_heap *heap)
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
 }
 
-static noinline void alloc_event(struct kpy_heap *heap, struct kpy_pool *pool, void *ptr,
-				 size_t size, unsigned long caller)
-{
-	trace_kpy_alloc(heap->id, ptr, size, pool->szidx, pool, pool->arenaindex, caller);
-}
-
-static noinline void free_event(struct kpy_heap *heap, struct kpy_pool *pool, void *ptr,
-				unsigned long caller)
-{
-	trace_kpy_free(heap->id, ptr, kpy_class_size(heap, pool->szidx), pool->szidx, pool,
-		       pool->arenaindex, caller);
-}
-
-/* NULL if there is no pool to be had. */
-static __always_inline void *classic_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
-					   unsigned long caller)
-{
-	unsigned int szidx = (size - 1) >> heap->align_shift;
-	struct kpy_pool *pool;
-	unsigned long flags;
-	void *ptr;
-
-	for (;;) {
-		raw_spin_lock_irqsave(&heap->lock, flags);
-		pool = kpy_pool_first(heap, szidx);
-		if (likely(pool))
-			break;
-		raw_spin_unlock_irqrestore(&heap->lock, flags);
-		if (!kpy_arena_grow(heap, gfp))
-			return NULL;
-	}
-	ptr = kpy_pool_pop(heap, &heap->class[szidx], pool);
-	heap->c.allocs++;
-	if (trace_kpy_alloc_enabled())
-		alloc_event(heap, pool, ptr, size, caller);
-	raw_spin_unlock_irqrestore(&heap->lock, flags);
-	return ptr;
-}
-
 static void *large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, bool fallback,
 			 unsigned long caller)
 {
@@ -92,15 +53,17 @@ static void *large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, bool fal
 	return ptr;
 }
 
-static void *heap_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned long caller)
+/* All cases of an allocation. */
+static noinline void *slow_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
+				 unsigned long caller)
 {
 	bool small = size - 1 < heap->geo.max_small;
 	void *ptr = NULL;
 
 	might_alloc(gfp);
-	if (likely(small))
+	if (small)
 		ptr = heap->cpu ? kpy_percpu_alloc(heap, size, gfp, caller) :
-				  classic_alloc(heap, size, gfp, caller);
+				  kpy_classic_alloc(heap, size, gfp, caller);
 	if (!ptr)
 		return large_alloc(heap, size, gfp, small, caller);
 	if (want_init_on_alloc(gfp))
@@ -108,69 +71,43 @@ static void *heap_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned 
 	return ptr;
 }
 
-/* What a pool that is surely ours says of a block that surely is one. */
-static __always_inline unsigned long pool_takes(struct kpy_heap *heap, struct kpy_pool *pool,
-						void *ptr, unsigned long caller)
+static void *heap_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned long caller)
 {
-	struct kpy_class *class = &heap->class[pool->szidx];
+	void *ptr;
 
-	lockdep_assert_held(&heap->lock);
-	heap->c.frees++;
-	if (trace_kpy_free_enabled())
-		free_event(heap, pool, ptr, caller);
-	if (want_init_on_free())
-		memset(ptr, 0, kpy_class_size(heap, pool->szidx));
-	return kpy_pool_push(heap, class, pool, ptr);
+	/* Elsewhere a check that costs a stack frame is left to the slow path. */
+	if (IS_ENABLED(CONFIG_PROVE_LOCKING) || IS_ENABLED(CONFIG_DEBUG_ATOMIC_SLEEP))
+		might_alloc(gfp);
+	ptr = kpy_classic_pop(heap, size);
+	if (unlikely(!ptr))
+		return slow_alloc(heap, size, gfp, caller);
+	return want_init_on_alloc(gfp) ? memset(ptr, 0, size) : ptr;
 }
 
 /* All cases of a free, each looked at as closely as can be. */
 static noinline void slow_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
 {
-	struct kpy_arena *arena = kpy_arena_find(heap, ptr);
-	unsigned long release = 0, flags;
-	struct kpy_pool *pool;
+	struct kpy_arena *arena;
 	const char *why;
 
+	if (heap->cpu && kpy_percpu_free_quick(heap, ptr))
+		return;
+	arena = kpy_arena_find(heap, ptr);
 	if (!arena) {
 		if (!kpy_large_free(heap, ptr, caller))
 			refuse(heap, ptr, "not a block of this heap", caller);
 		return;
 	}
-	if (heap->cpu) {
-		why = kpy_percpu_free(heap, arena, ptr, caller);
-		if (unlikely(why))
-			refuse(heap, ptr, why, caller);
-		return;
-	}
-	raw_spin_lock_irqsave(&heap->lock, flags);
-	pool = kpy_pool_of_block(heap, arena, ptr, &why);
-	if (pool)
-		release = pool_takes(heap, pool, ptr, caller);
-	raw_spin_unlock_irqrestore(&heap->lock, flags);
-	if (!pool)
+	why = heap->cpu ? kpy_percpu_free(heap, arena, ptr, caller) :
+			  kpy_classic_free(heap, arena, ptr, caller);
+	if (unlikely(why))
 		refuse(heap, ptr, why, caller);
-	kpy_pages_free(release, heap->geo.arena_size);
 }
 
 static void heap_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
 {
-	unsigned long release = 0, flags;
-	struct kpy_pool *pool;
-
-	if (heap->cpu) {
-		if (!kpy_percpu_free_quick(heap, ptr))
-			slow_free(heap, ptr, caller);
-		return;
-	}
-	raw_spin_lock_irqsave(&heap->lock, flags);
-	pool = kpy_pool_vouched(heap, ptr);
-	if (likely(pool))
-		release = pool_takes(heap, pool, ptr, caller);
-	raw_spin_unlock_irqrestore(&heap->lock, flags);
-	if (unlikely(!pool))
-		return slow_free(heap, ptr, caller);
-	if (unlikely(release))
-		kpy_pages_free(release, heap->geo.arena_size);
+	if (unlikely(!kpy_classic_push(heap, ptr)))
+		slow_free(heap, ptr, caller);
 }
 
 /* Class size or requested size of a block; false if it is none of ours. */
@@ -265,7 +202,7 @@ void *kpy_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp)
 {
 	void *ptr;
 
-	if (likely(size <= KPY_SMALL_MAX) && !want_init_on_alloc(gfp)) {
+	if (likely(size <= heap->front_max) && !want_init_on_alloc(gfp)) {
 		if (unlikely(kpy_in_interrupt()))
 			return alloc_in_interrupt(heap, size, gfp, _RET_IP_);
 		ptr = kpy_front_pop(heap->front_of[size]);
@@ -459,9 +396,14 @@ static void heap_set_constants(struct kpy_heap *heap, const struct kpy_heap_para
 	heap->flags = params->flags;
 	heap->id = id;
 	strscpy(heap->name, params->name, sizeof(heap->name));
+	if (params->mode == KPY_MODE_PERCPU)
+		heap->front_max = KPY_SMALL_MAX;
+	else
+		heap->classic_max = geo->max_small;
 	for (i = 0; i < heap->nr_classes; i++) {
-		heap->class[i].inverse = U32_MAX / kpy_class_size(heap, i) + 1;
-		heap->class[i].mark = kpy_class_size(heap, i) > sizeof(unsigned long);
+		heap->class[i].size = kpy_class_size(heap, i);
+		heap->class[i].inverse = U32_MAX / heap->class[i].size + 1;
+		heap->class[i].mark = heap->class[i].size > sizeof(unsigned long);
 	}
 }
 

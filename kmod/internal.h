@@ -31,15 +31,27 @@ u32 kpy_arena_map_count(const struct kpy_heap *heap);
 
 /* pool.c APIs: */
 struct kpy_pool *kpy_pool_take(struct kpy_heap *heap, unsigned int szidx);
-void kpy_pool_look_ahead(struct kpy_heap *heap, struct kpy_pool *pool);
-void kpy_pool_no_longer_full(struct kpy_heap *heap, struct kpy_pool *pool);
+void kpy_pool_event(struct kpy_heap *heap, struct kpy_pool *pool, enum kpy_pool_state from,
+		    enum kpy_pool_state to);
 unsigned long kpy_pool_became_empty(struct kpy_heap *heap, struct kpy_pool *pool);
-void *kpy_pool_alloc(struct kpy_heap *heap, struct kpy_pool *pool);
-unsigned long kpy_pool_free(struct kpy_heap *heap, struct kpy_pool *pool, void *ptr);
 bool kpy_pool_block_is_free(const struct kpy_heap *heap, const struct kpy_pool *pool,
 			    const void *ptr);
 struct kpy_pool *kpy_pool_of_block(const struct kpy_heap *heap, const struct kpy_arena *arena,
 				   const void *ptr, const char **why);
+
+/* classic.c APIs: */
+void *kpy_classic_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned long caller);
+const char *kpy_classic_free(struct kpy_heap *heap, struct kpy_arena *arena, void *ptr,
+			     unsigned long caller);
+void kpy_classic_emptied(struct kpy_heap *heap, struct kpy_pool *pool, unsigned long flags);
+void kpy_classic_put_lingering(struct kpy_heap *heap);
+
+/* With heap->lock just taken: every pool is where it belongs. */
+static inline void kpy_heap_settle(struct kpy_heap *heap)
+{
+	if (unlikely(heap->lingering))
+		kpy_classic_put_lingering(heap);
+}
 
 /* large.c APIs: */
 int kpy_large_module_init(void);

@@ -14,42 +14,29 @@
 #include "pool.h"
 #include "trace.h"
 
-static void push_free(struct kpy_heap *heap, struct kpy_pool *pool, void *block)
-{
-	((unsigned long *)block)[heap->class[pool->szidx].mark] = kpy_free_mark(heap, block);
-	*(void **)block = pool->freeblock;
-	pool->freeblock = block;
-}
-
-static void carve_block(struct kpy_heap *heap, struct kpy_pool *pool)
-{
-	void *block = (void *)pool + pool->nextoffset;
-
-	pool->nextoffset += kpy_class_size(heap, pool->szidx);
-	push_free(heap, pool, block);
-}
-
 static noinline void pool_lay_out(struct kpy_heap *heap, struct kpy_pool *pool, unsigned int szidx)
 {
+	const struct kpy_class *class = &heap->class[szidx];
+
 	pool->szidx = szidx;
-	pool->freeblock = NULL;
 	pool->nextoffset = heap->pool_header;
-	pool->maxnextoffset = heap->geo.pool_size - kpy_class_size(heap, szidx);
-	carve_block(heap, pool);
+	pool->maxnextoffset = heap->geo.pool_size - class->size;
+	pool->freeblock = kpy_pool_carve(heap, class, pool);
 }
 
-static noinline void state_event(struct kpy_heap *heap, struct kpy_pool *pool,
-				 enum kpy_pool_state from, enum kpy_pool_state to)
+/**
+ * kpy_pool_event() - tell tracers that a pool's state changed
+ * @heap: the heap
+ * @pool: the pool
+ * @from: its state before
+ * @to: and now
+ *
+ * Context: heap->lock held.
+ */
+void kpy_pool_event(struct kpy_heap *heap, struct kpy_pool *pool, enum kpy_pool_state from,
+		    enum kpy_pool_state to)
 {
 	trace_kpy_pool_state(heap->id, pool, pool->arenaindex, pool->szidx, from, to);
-}
-
-/* The event's arguments are looked at by nobody but a tracer. */
-static __always_inline void state_changed(struct kpy_heap *heap, struct kpy_pool *pool,
-					  enum kpy_pool_state from, enum kpy_pool_state to)
-{
-	if (trace_kpy_pool_state_enabled())
-		state_event(heap, pool, from, to);
 }
 
 /**
@@ -74,38 +61,8 @@ struct kpy_pool *kpy_pool_take(struct kpy_heap *heap, unsigned int szidx)
 	pool->tag = kpy_pool_tag(heap, szidx) ^ (unsigned long)pool;
 	hlist_add_head(&pool->node, &class->usedpools);
 	class->pools++;
-	state_changed(heap, pool, KPY_POOL_EMPTY, KPY_POOL_USED);
+	kpy_pool_changed(heap, pool, KPY_POOL_EMPTY, KPY_POOL_USED);
 	return pool;
-}
-
-/**
- * kpy_pool_look_ahead() - the last free block was handed out
- * @heap: the heap
- * @pool: has one carved, or is full from now on
- *
- * Context: heap->lock held.
- */
-void kpy_pool_look_ahead(struct kpy_heap *heap, struct kpy_pool *pool)
-{
-	if (likely(pool->nextoffset <= pool->maxnextoffset)) {
-		carve_block(heap, pool);
-		return;
-	}
-	hlist_del_init(&pool->node);
-	state_changed(heap, pool, KPY_POOL_USED, KPY_POOL_FULL);
-}
-
-/**
- * kpy_pool_no_longer_full() - a block came back to a full pool
- * @heap: the heap
- * @pool: is the next one to serve
- *
- * Context: heap->lock held.
- */
-void kpy_pool_no_longer_full(struct kpy_heap *heap, struct kpy_pool *pool)
-{
-	hlist_add_head(&pool->node, &heap->class[pool->szidx].usedpools);
-	state_changed(heap, pool, KPY_POOL_FULL, KPY_POOL_USED);
 }
 
 /**
@@ -118,38 +75,12 @@ void kpy_pool_no_longer_full(struct kpy_heap *heap, struct kpy_pool *pool)
  */
 unsigned long kpy_pool_became_empty(struct kpy_heap *heap, struct kpy_pool *pool)
 {
+	lockdep_assert_held(&heap->lock);
 	__hlist_del(&pool->node);
 	pool->tag = 0;
 	heap->class[pool->szidx].pools--;
-	state_changed(heap, pool, KPY_POOL_USED, KPY_POOL_EMPTY);
+	kpy_pool_changed(heap, pool, KPY_POOL_USED, KPY_POOL_EMPTY);
 	return kpy_arena_put_pool(heap, pool);
-}
-
-/**
- * kpy_pool_alloc() - kpy_pool_pop() for those who are in no hurry
- * @heap: the heap
- * @pool: from kpy_pool_first()
- *
- * Context: heap->lock held.
- * Return: the block; there always is one.
- */
-void *kpy_pool_alloc(struct kpy_heap *heap, struct kpy_pool *pool)
-{
-	return kpy_pool_pop(heap, &heap->class[pool->szidx], pool);
-}
-
-/**
- * kpy_pool_free() - kpy_pool_push() for those who are in no hurry
- * @heap: the heap
- * @pool: the pool it lies in
- * @ptr: a block handed out, see kpy_pool_of_block()
- *
- * Context: heap->lock held.
- * Return: the address of an arena to give back after unlocking, or 0.
- */
-unsigned long kpy_pool_free(struct kpy_heap *heap, struct kpy_pool *pool, void *ptr)
-{
-	return kpy_pool_push(heap, &heap->class[pool->szidx], pool, ptr);
 }
 
 /**

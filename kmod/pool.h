@@ -1,19 +1,50 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * L2: what each request does to a pool, inlined into its critical section; the
- * rules and the rare turns are in pool.c.
+ * rules and the rare turns are in pool.c.  All of it needs heap->lock.
  */
 #ifndef _KPY_POOL_H
 #define _KPY_POOL_H
 
-#include <linux/compiler.h>
-
 #include "front.h"
 #include "internal.h"
+#include "trace.h"
 
 static __always_inline unsigned long kpy_free_mark(const struct kpy_heap *heap, const void *block)
 {
 	return heap->secret ^ (unsigned long)block;
+}
+
+/* The mark first: in a block of one word the link takes its place. */
+static __always_inline void kpy_block_link(const struct kpy_heap *heap,
+					   const struct kpy_class *class, void *block, void *next)
+{
+	((unsigned long *)block)[class->mark] = kpy_free_mark(heap, block);
+	*(void **)block = next;
+}
+
+static __always_inline void *kpy_pool_carve(const struct kpy_heap *heap,
+					    const struct kpy_class *class, struct kpy_pool *pool)
+{
+	void *block = (void *)pool + pool->nextoffset;
+
+	pool->nextoffset += class->size;
+	kpy_block_link(heap, class, block, NULL);
+	return block;
+}
+
+/* A tracer may want to know; nobody else looks at the arguments. */
+static __always_inline void kpy_pool_changed(struct kpy_heap *heap, struct kpy_pool *pool,
+					     enum kpy_pool_state from, enum kpy_pool_state to)
+{
+	if (trace_kpy_pool_state_enabled())
+		kpy_pool_event(heap, pool, from, to);
+}
+
+/* The first one of usedpools, NULL if there is none. */
+static __always_inline struct kpy_pool *kpy_pool_used(const struct kpy_class *class)
+{
+	return hlist_entry_safe(class->usedpools.first, struct kpy_pool, node);
 }
 
 /**
@@ -27,11 +58,29 @@ static __always_inline unsigned long kpy_free_mark(const struct kpy_heap *heap, 
  */
 static __always_inline struct kpy_pool *kpy_pool_first(struct kpy_heap *heap, unsigned int szidx)
 {
-	struct hlist_node *node = heap->class[szidx].usedpools.first;
+	struct kpy_pool *pool = kpy_pool_used(&heap->class[szidx]);
 
 	lockdep_assert_held(&heap->lock);
-	return likely(node) ? hlist_entry(node, struct kpy_pool, node) :
-			      kpy_pool_take(heap, szidx);
+	return likely(pool) ? pool : kpy_pool_take(heap, szidx);
+}
+
+/* kpy_pool_pop() without its event. */
+static __always_inline void *__kpy_pool_pop(const struct kpy_heap *heap, struct kpy_class *class,
+					    struct kpy_pool *pool)
+{
+	void *block = pool->freeblock, *next = *(void **)block;
+
+	if (!next) {
+		if (likely(pool->nextoffset <= pool->maxnextoffset))
+			next = kpy_pool_carve(heap, class, pool);
+		else
+			__hlist_del(&pool->node);
+	}
+	pool->freeblock = next;
+	((unsigned long *)block)[class->mark] = 0;
+	pool->count++;
+	class->in_use++;
+	return block;
 }
 
 /**
@@ -46,16 +95,26 @@ static __always_inline struct kpy_pool *kpy_pool_first(struct kpy_heap *heap, un
 static __always_inline void *kpy_pool_pop(struct kpy_heap *heap, struct kpy_class *class,
 					  struct kpy_pool *pool)
 {
-	void *block = pool->freeblock;
+	void *block = __kpy_pool_pop(heap, class, pool);
 
 	lockdep_assert_held(&heap->lock);
-	pool->freeblock = *(void **)block;
-	((unsigned long *)block)[class->mark] = 0;
-	pool->count++;
-	class->in_use++;
 	if (unlikely(!pool->freeblock))
-		kpy_pool_look_ahead(heap, pool);
+		kpy_pool_changed(heap, pool, KPY_POOL_USED, KPY_POOL_FULL);
 	return block;
+}
+
+/* kpy_pool_push() without its event; the pool may be empty now. */
+static __always_inline void __kpy_pool_push(const struct kpy_heap *heap, struct kpy_class *class,
+					    struct kpy_pool *pool, void *block)
+{
+	void *next = pool->freeblock;
+
+	if (unlikely(!next))
+		hlist_add_head(&pool->node, &class->usedpools);
+	kpy_block_link(heap, class, block, next);
+	pool->freeblock = block;
+	class->in_use--;
+	pool->count--;
 }
 
 /**
@@ -71,48 +130,27 @@ static __always_inline void *kpy_pool_pop(struct kpy_heap *heap, struct kpy_clas
 static __always_inline unsigned long kpy_pool_push(struct kpy_heap *heap, struct kpy_class *class,
 						   struct kpy_pool *pool, void *block)
 {
-	void *next = pool->freeblock;
+	bool was_full = !pool->freeblock;
 
 	lockdep_assert_held(&heap->lock);
-	/* The mark first: in a block of one word the link takes its place. */
-	((unsigned long *)block)[class->mark] = kpy_free_mark(heap, block);
-	*(void **)block = next;
-	pool->freeblock = block;
-	class->in_use--;
+	__kpy_pool_push(heap, class, pool, block);
 	/* Never both: a pool has at least two blocks. */
-	if (unlikely(!--pool->count))
+	if (unlikely(!pool->count))
 		return kpy_pool_became_empty(heap, pool);
-	if (unlikely(!next))
-		kpy_pool_no_longer_full(heap, pool);
+	if (unlikely(was_full))
+		kpy_pool_changed(heap, pool, KPY_POOL_FULL, KPY_POOL_USED);
 	return 0;
 }
 
-/**
- * kpy_pool_tagged() - the pool in use that an address lies in
- * @heap: the heap
- * @ptr: any address, also a foreign one
- *
- * Context: heap->lock held.
- * Return: the pool, NULL if there is none in this heap.
- */
-static __always_inline struct kpy_pool *kpy_pool_tagged(const struct kpy_heap *heap,
-							const void *ptr)
-{
-	if (likely(kpy_is_kernel_address(ptr)) &&
-	    likely((kpy_tag_of(ptr, heap->pool_mask) ^ heap->pool_tag) < KPY_SECRET_BIT))
-		return (struct kpy_pool *)((unsigned long)ptr & heap->pool_mask);
-	return NULL;
-}
-
-/* Does a block that was carved start here?  The product is offset % size, so to speak. */
+/* Does a block that was carved start here?  The product tells whether the size divides. */
 static __always_inline bool kpy_pool_starts_block(const struct kpy_heap *heap,
 						  const struct kpy_class *class,
 						  const struct kpy_pool *pool, const void *ptr)
 {
-	u32 offset = ((unsigned long)ptr & ~heap->pool_mask) - heap->pool_header;
+	u32 offset = (unsigned long)ptr - (unsigned long)pool, header = heap->pool_header;
 
-	return offset < pool->nextoffset - heap->pool_header &&
-	       offset * class->inverse < class->inverse;
+	return offset >= header && offset < pool->nextoffset &&
+	       (offset - header) * class->inverse < class->inverse;
 }
 
 /* Maybe free: only kpy_pool_block_is_free() is sure. */
@@ -124,25 +162,42 @@ static __always_inline bool kpy_pool_suspects(const struct kpy_heap *heap,
 	       ((const unsigned long *)ptr)[class->mark] == kpy_free_mark(heap, ptr);
 }
 
+/* Where the pool of a block would be. */
+static __always_inline struct kpy_pool *kpy_pool_around(const struct kpy_heap *heap,
+							const void *ptr)
+{
+	return (struct kpy_pool *)((unsigned long)ptr & heap->pool_mask);
+}
+
 /**
- * kpy_pool_vouched() - the pool of a block, if its header vouches for both
+ * kpy_pool_vouches() - is this a block in use, by what its pool's header says?
  * @heap: the heap
+ * @pool: what kpy_pool_around() says of @ptr
  * @ptr: any address, also a foreign one
  *
  * Context: heap->lock held.
- * Return: the pool; NULL if kpy_pool_of_block() has to look closer.
+ * Return: false if not, or if kpy_pool_of_block() has to look closer.
  */
+static __always_inline bool kpy_pool_vouches(const struct kpy_heap *heap,
+					     const struct kpy_pool *pool, const void *ptr)
+{
+	const struct kpy_class *class;
+
+	if (unlikely(!kpy_is_kernel_address(ptr)) ||
+	    unlikely((kpy_tag_of(ptr, heap->pool_mask) ^ heap->pool_tag) >= KPY_SECRET_BIT))
+		return false;
+	class = &heap->class[pool->szidx];
+	return likely(kpy_pool_starts_block(heap, class, pool, ptr)) &&
+	       likely(!kpy_pool_suspects(heap, class, pool, ptr));
+}
+
+/* The pool of a block that it vouches for, NULL if it does not. */
 static __always_inline struct kpy_pool *kpy_pool_vouched(const struct kpy_heap *heap,
 							 const void *ptr)
 {
-	struct kpy_pool *pool = kpy_pool_tagged(heap, ptr);
-	const struct kpy_class *class;
+	struct kpy_pool *pool = kpy_pool_around(heap, ptr);
 
-	if (unlikely(!pool))
-		return NULL;
-	class = &heap->class[pool->szidx];
-	return likely(kpy_pool_starts_block(heap, class, pool, ptr)) &&
-	       likely(!kpy_pool_suspects(heap, class, pool, ptr)) ? pool : NULL;
+	return kpy_pool_vouches(heap, pool, ptr) ? pool : NULL;
 }
 
 #endif

@@ -131,6 +131,7 @@ void kpy_heap_stats(struct kpy_heap *heap, struct kpy_heap_stats *stats)
 	stats->pool_header = heap->pool_header;
 
 	raw_spin_lock_irqsave(&heap->lock, flags);
+	kpy_heap_settle(heap);
 	stats->c = heap->c;
 	kpy_count_small(heap, &stats->c.allocs, &stats->c.frees);
 	stats->unused_pools = heap->c.arenas_current * heap->pools_per_arena;
@@ -205,6 +206,7 @@ struct kpy_arenas_snapshot *kpy_snapshot_arenas(struct kpy_heap *heap)
 		snap->usable = (void *)(snap->arenas + room);
 
 		raw_spin_lock_irqsave(&heap->lock, flags);
+		kpy_heap_settle(heap);
 		snap->nr_slots = heap->nr_slots;
 		if (snap->nr_slots == room) {
 			snap->nr_arenas = copy_arenas(heap, snap->arenas);
@@ -235,6 +237,7 @@ u32 kpy_snapshot_pools(struct kpy_heap *heap, u32 slot, struct kpy_pool_snapshot
 	u32 i, n = 0;
 
 	raw_spin_lock_irqsave(&heap->lock, flags);
+	kpy_heap_settle(heap);
 	arena = kpy_arena_at(heap, slot);
 	if (arena->address)
 		n = heap->pools_per_arena;

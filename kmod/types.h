@@ -72,6 +72,10 @@ static_assert(KPY_SMALL_MAX * 2 <= KPY_POOL_MIN - 64, "a pool has at least two b
  * An allocation makes empty->used (a pool is taken from an arena) and
  * used->full (the last free block was handed out); a free makes full->used
  * (to the front of the list) and used->empty (back to the arena).
+ *
+ * An emptied pool may linger: it stays in usedpools, and all else as it was, as
+ * long as the next allocation of its class would take just this pool again and
+ * leave everything as it is now.  Whoever else comes puts it back first.
  */
 enum kpy_pool_state {
 	KPY_POOL_EMPTY,
@@ -199,7 +203,8 @@ struct kpy_large_table {
  * @usedpools: pools with some blocks free, the next one to serve at the front
  * @pools: pools with count > 0
  * @in_use: blocks handed out
- * @inverse: 2^32 / block size, rounded up; constant
+ * @inverse: 2^32 / @size, rounded up; constant
+ * @size: bytes of a block; constant
  * @mark: which word of a free block is its mark, see pool.c; constant
  */
 struct kpy_class {
@@ -207,7 +212,8 @@ struct kpy_class {
 	u64 pools;
 	u64 in_use;
 	u32 inverse;
-	u32 mark;
+	u16 size;
+	u16 mark;
 };
 
 /* Whose front. */
@@ -280,6 +286,8 @@ struct kpy_cpu {
  * @front_tag: what the fast path of a free looks for: @pool_tag in mode percpu,
  *             what no pool has in mode classic; constant
  * @pool_mask: what leads from a block to its pool; constant
+ * @front_max: mode percpu: largest request that may have a front, else 0; constant
+ * @classic_max: mode classic: largest small request, else 0; constant
  * @front: mode percpu: by kind and class; NULL in mode classic; constant
  * @front_of: by size of a request: the front that serves it for tasks, or one that
  *            has nothing; constant
@@ -296,6 +304,7 @@ struct kpy_cpu {
  * @nr_slots: its length
  * @map: address -> slot
  * @large: live blocks of the general allocator
+ * @lingering: mode classic: the pool that lingers, see enum kpy_pool_state
  * @class: the size classes
  * @depot: mode percpu: full magazines that any CPU may take, by class
  * @empties: mode percpu: LIFO of empty magazines
@@ -311,11 +320,13 @@ struct kpy_heap {
 	/* all that the fast paths read */
 	unsigned long front_tag;
 	unsigned long pool_mask;
+	unsigned long front_max;
 	struct kpy_front __percpu *front[KPY_NR_FRONTS];
 	struct kpy_front __percpu *front_of[KPY_SMALL_MAX + 1];
 
 	unsigned long secret;
 	unsigned long pool_tag;
+	unsigned long classic_max;
 	struct kpy_cpu __percpu *cpu;
 	u8 align_shift;
 	u8 arena_shift;
@@ -337,6 +348,7 @@ struct kpy_heap {
 	u32 nr_slots;
 	struct kpy_arena_map map;
 	struct kpy_large_table large;
+	struct kpy_pool *lingering;
 	struct kpy_class class[KPY_MAX_CLASSES];
 	struct kpy_shelf depot[KPY_MAX_CLASSES];
 	kpy_magazine *empties;

@@ -39,6 +39,7 @@ static const char *usable(struct kpy_heap *heap, char *text)
 	const struct kpy_arena *arena;
 	int len = 0;
 
+	kt_settle(heap);
 	text[0] = '\0';
 	list_for_each_entry(arena, &heap->usable_arenas, node)
 		len += scnprintf(text + len, KT_TEXT - len, "%s%u:%u", len ? " " : "",
@@ -199,6 +200,7 @@ static u32 wrong_lasta(struct kpy_heap *heap)
 	struct kpy_arena *last[POOLS + 1] = {}, *arena;
 	u32 nf, wrong = 0;
 
+	kt_settle(heap);
 	list_for_each_entry(arena, &heap->usable_arenas, node)
 		last[arena->nfreepools] = arena;
 	for (nf = 0; nf <= POOLS; nf++)
@@ -212,6 +214,7 @@ static u32 out_of_order(struct kpy_heap *heap)
 	const struct kpy_arena *arena;
 	u32 last = 0, wrong = 0;
 
+	kt_settle(heap);
 	list_for_each_entry(arena, &heap->usable_arenas, node) {
 		wrong += arena->nfreepools < last || !arena->nfreepools;
 		last = arena->nfreepools;

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Pools: empty → used → full → used → empty, the LIFO of blocks, carving one
- * block ahead, the order of usedpools, and what an emptied pool remembers.
+ * block ahead, the order of usedpools, what an emptied pool remembers, and when
+ * it lingers.
  *
  * One arena of 16 pools; a class of 512 bytes has 7 blocks a pool.
  */
@@ -31,6 +32,7 @@ static const char *used_pools(struct kpy_heap *heap, size_t size, char *text)
 	const struct kpy_pool *pool;
 	int len = 0;
 
+	kt_settle(heap);
 	text[0] = '\0';
 	hlist_for_each_entry(pool, &heap->class[(size - 1) / heap->geo.alignment].usedpools, node)
 		len += scnprintf(text + len, KT_TEXT - len, "%s%lu", len ? " " : "",
@@ -226,6 +228,72 @@ static void pool_other_class_lays_out_anew(struct kunit *test)
 	}
 }
 
+/* An emptied pool lingers as long as nobody but its class comes. */
+static void pool_lingers(struct kunit *test)
+{
+	struct kpy_heap *heap = kt_heap(test, &geometry);
+	struct kpy_arena *arena;
+	struct kpy_pool *pool;
+	void *p, *was;
+	u32 i;
+
+	KUNIT_ASSERT_NOT_NULL(test, heap);
+	KUNIT_ASSERT_TRUE(test, kt_fill(heap, &was, 1, KT_BIG));
+	arena = kpy_arena_at(heap, 0);
+	pool = kt_pool(heap, was);
+	for (i = 0; i < 3; i++) {
+		kpy_free(heap, was);
+		KUNIT_EXPECT_PTR_EQ(test, heap->lingering, pool);
+		KUNIT_EXPECT_EQ(test, arena->nfreepools, 15);
+		KUNIT_ASSERT_TRUE(test, kt_fill(heap, &p, 1, KT_BIG));
+		KUNIT_EXPECT_PTR_EQ(test, p, was);
+		KUNIT_EXPECT_NULL(test, heap->lingering);
+	}
+	/* Another class, and who looks. */
+	kt_free(heap, &p, 1);
+	KUNIT_ASSERT_TRUE(test, kt_fill(heap, &p, 1, 64));
+	KUNIT_EXPECT_NULL(test, heap->lingering);
+	KUNIT_EXPECT_PTR_EQ(test, kt_pool(heap, p), pool);
+	kt_free(heap, &p, 1);
+	KUNIT_EXPECT_PTR_EQ(test, heap->lingering, pool);
+	kt_settle(heap);
+	KUNIT_EXPECT_NULL(test, heap->lingering);
+	KUNIT_EXPECT_PTR_EQ(test, arena->freepools, pool);
+	KUNIT_EXPECT_EQ(test, arena->nfreepools, 16);
+}
+
+/* Nor where it makes a difference: to what its class gets next, or to an arena. */
+static void pool_goes_at_once(struct kunit *test)
+{
+	struct kpy_geometry always = geometry;
+	struct kpy_heap *heap = kt_heap(test, &geometry), *released;
+	void *p[17 * KT_BIG_PER_POOL], *other;
+
+	always.release = KPY_RELEASE_ALWAYS;
+	released = kt_heap(test, &always);
+	KUNIT_ASSERT_NOT_NULL(test, heap);
+	KUNIT_ASSERT_NOT_NULL(test, released);
+	KUNIT_ASSERT_TRUE(test, kt_fill(heap, p, ARRAY_SIZE(p), KT_BIG));
+	KUNIT_ASSERT_EQ(test, heap->c.arenas_current, 2);
+
+	/* Another pool serves next: the first one, no longer full. */
+	kt_free(heap, p, 1);
+	kt_free(heap, p + KT_BIG_PER_POOL, KT_BIG_PER_POOL);
+	KUNIT_EXPECT_NULL(test, heap->lingering);
+	/* It is alone, but its arena is not the first one any more. */
+	kt_free(heap, p + 16 * KT_BIG_PER_POOL, KT_BIG_PER_POOL - 1);
+	kt_free(heap, p + 1, KT_BIG_PER_POOL - 1);
+	kt_free(heap, p + 17 * KT_BIG_PER_POOL - 1, 1);
+	KUNIT_EXPECT_NULL(test, heap->lingering);
+	kt_free(heap, p, ARRAY_SIZE(p));
+
+	/* The arena goes. */
+	KUNIT_ASSERT_TRUE(test, kt_fill(released, &other, 1, KT_BIG));
+	kt_free(released, &other, 1);
+	KUNIT_EXPECT_NULL(test, released->lingering);
+	KUNIT_EXPECT_EQ(test, released->c.arenas_current, 0);
+}
+
 /* How full the pools of a class are, in the statistics. */
 static void pool_fullness(struct kunit *test)
 {
@@ -265,6 +333,8 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(pool_leaves_from_the_middle),
 	KUNIT_CASE(pool_same_class_keeps_its_blocks),
 	KUNIT_CASE(pool_other_class_lays_out_anew),
+	KUNIT_CASE(pool_lingers),
+	KUNIT_CASE(pool_goes_at_once),
 	KUNIT_CASE(pool_fullness),
 	{}
 };

@@ -65,6 +65,7 @@ static u32 wholly_free(struct kpy_heap *heap)
 	const struct kpy_arena *arena;
 	u32 n = 0;
 
+	kt_settle(heap);
 	list_for_each_entry(arena, &heap->usable_arenas, node)
 		n += arena->nfreepools == POOLS;
 	return n;

@@ -106,6 +106,14 @@ void kt_free(struct kpy_heap *heap, void **p, u32 n)
 	}
 }
 
+void kt_settle(struct kpy_heap *heap)
+{
+	char why[128];
+
+	if (heap->lingering)
+		kpy_heap_validate(heap, why, sizeof(why));
+}
+
 void kt_shuffle(void **p, u32 n, u64 seed)
 {
 	struct rnd_state rnd;

@@ -54,6 +54,9 @@ bool kt_fill(struct kpy_heap *heap, void **p, u32 n, size_t size);
 /* Frees n blocks, skips NULLs, leaves NULLs. */
 void kt_free(struct kpy_heap *heap, void **p, u32 n);
 
+/* To look at a heap's lists oneself: a pool that lingers is in its arena now. */
+void kt_settle(struct kpy_heap *heap);
+
 /* Puts n pointers in an order that the seed decides. */
 void kt_shuffle(void **p, u32 n, u64 seed);
 

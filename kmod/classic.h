@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * L3, mode classic: the turns that most requests take.  Nothing is called here
+ * from which there is a way back, so whoever has this inlined needs no stack
+ * frame: what is rare starts anew in classic.c, or ends there.
+ */
+#ifndef _KPY_CLASSIC_H
+#define _KPY_CLASSIC_H
+
+#include <linux/mm.h>
+
+#include "internal.h"
+#include "lock.h"
+#include "pool.h"
+#include "trace.h"
+
+/* The class's pool; NULL if it has to be taken from an arena, or another one put there. */
+static __always_inline struct kpy_pool *kpy_classic_pool(struct kpy_heap *heap,
+							 struct kpy_class *class)
+{
+	struct kpy_pool *pool = kpy_pool_used(class);
+
+	if (unlikely(heap->lingering)) {
+		if (heap->lingering != pool)
+			return NULL;
+		heap->lingering = NULL;
+	}
+	return pool;
+}
+
+/* NULL if kpy_classic_alloc() has to look: it tells tracers, waits for the lock, ... */
+static __always_inline void *kpy_classic_pop(struct kpy_heap *heap, size_t size)
+{
+	struct kpy_class *class;
+	struct kpy_pool *pool;
+	unsigned long flags;
+	void *block = NULL;
+
+	if (unlikely(size - 1 >= heap->classic_max) ||
+	    trace_kpy_alloc_enabled() || trace_kpy_pool_state_enabled() ||
+	    unlikely(!kpy_trylock(heap, &flags)))
+		return NULL;
+	class = &heap->class[(size - 1) >> heap->align_shift];
+	pool = kpy_classic_pool(heap, class);
+	if (likely(pool)) {
+		block = __kpy_pool_pop(heap, class, pool);
+		heap->c.allocs++;
+	}
+	kpy_unlock(heap, flags);
+	return block;
+}
+
+/* False if kpy_classic_free() has to look. */
+static __always_inline bool kpy_classic_push(struct kpy_heap *heap, void *ptr)
+{
+	struct kpy_pool *pool = kpy_pool_around(heap, ptr);
+	unsigned long flags;
+
+	if (unlikely(!heap->classic_max) || want_init_on_free() ||
+	    trace_kpy_free_enabled() || trace_kpy_pool_state_enabled() ||
+	    unlikely(!kpy_trylock(heap, &flags)))
+		return false;
+	if (unlikely(heap->lingering) || unlikely(!kpy_pool_vouches(heap, pool, ptr))) {
+		kpy_unlock(heap, flags);
+		return false;
+	}
+	__kpy_pool_push(heap, &heap->class[pool->szidx], pool, ptr);
+	heap->c.frees++;
+	if (unlikely(!pool->count))
+		kpy_classic_emptied(heap, pool, flags);
+	else
+		kpy_unlock(heap, flags);
+	return true;
+}
+
+#endif
