@@ -74,6 +74,9 @@ void *kpy_percpu_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned l
 bool kpy_percpu_free_quick(struct kpy_heap *heap, void *ptr);
 const char *kpy_percpu_free(struct kpy_heap *heap, struct kpy_arena *arena, void *ptr,
 			    unsigned long caller);
+u32 kpy_percpu_take_magazine(struct kpy_heap *heap, u32 szidx, void **blocks);
+kpy_magazine *kpy_percpu_get_empty(struct kpy_heap *heap);
+void kpy_percpu_put_magazine(struct kpy_heap *heap, u32 szidx, kpy_magazine *mag, bool full);
 void kpy_percpu_refill(struct kpy_heap *heap, u32 szidx);
 void kpy_percpu_make_room(struct kpy_heap *heap, u32 szidx);
 void kpy_percpu_drain(struct kpy_heap *heap);

@@ -511,6 +511,113 @@ void kpy_percpu_refill(struct kpy_heap *heap, u32 szidx)
 	local_irq_restore(flags);
 }
 
+/* A magazine from the CPU's shelf, or from the depot with the lock. */
+static kpy_magazine *take_magazine(struct kpy_heap *heap, struct kpy_shelf *shelf, u32 szidx)
+{
+	kpy_magazine *mag = shelf_pop(shelf);
+
+	if (!mag) {
+		raw_spin_lock(&heap->lock);
+		shelf_move(&heap->depot[szidx], shelf, EXCHANGE);
+		empties_level(heap, this_cpu_ptr(heap->cpu));
+		raw_spin_unlock(&heap->lock);
+		mag = shelf_pop(shelf);
+	}
+	return mag;
+}
+
+/**
+ * kpy_percpu_take_magazine() - %KPY_MAG_BLOCKS blocks at once
+ * @heap: of mode percpu
+ * @szidx: their class
+ * @blocks: filled in
+ *
+ * Context: Any but NMI.  May take heap->lock.
+ * Return: how many, or 0: there is no full magazine.
+ */
+u32 kpy_percpu_take_magazine(struct kpy_heap *heap, u32 szidx, void **blocks)
+{
+	kpy_magazine *mag = NULL;
+	struct kpy_cpu *cpu;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	cpu = this_cpu_ptr(heap->cpu);
+	if (!static_branch_unlikely(&kpy_alloc_slowly))
+		mag = take_magazine(heap, &cpu->shelf[szidx], szidx);
+	if (mag) {
+		memcpy(blocks, *mag + 1, KPY_MAG_BLOCKS * sizeof(void *));
+		this_front(heap, szidx)->state += KPY_MAG_BLOCKS * KPY_FRONT_ALLOC;
+		mag_push(&cpu->empties, mag);
+		cpu->nr_empties++;
+	}
+	local_irq_restore(flags);
+	return mag ? KPY_MAG_BLOCKS : 0;
+}
+
+/**
+ * kpy_percpu_get_empty() - an empty magazine to be filled
+ * @heap: of mode percpu
+ *
+ * Context: Any but NMI.  May take heap->lock.
+ * Return: the magazine, or NULL.
+ */
+kpy_magazine *kpy_percpu_get_empty(struct kpy_heap *heap)
+{
+	kpy_magazine *mag = NULL;
+	struct kpy_cpu *cpu;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	cpu = this_cpu_ptr(heap->cpu);
+	if (static_branch_unlikely(&kpy_free_slowly))
+		goto out;
+	if (!cpu->nr_empties) {
+		raw_spin_lock(&heap->lock);
+		empties_level(heap, cpu);
+		raw_spin_unlock(&heap->lock);
+	}
+	mag = mag_pop(&cpu->empties);
+	cpu->nr_empties -= !!mag;
+out:
+	local_irq_restore(flags);
+	return mag;
+}
+
+/**
+ * kpy_percpu_put_magazine() - what kpy_percpu_get_empty() gave
+ * @heap: of mode percpu
+ * @szidx: class of the blocks in it
+ * @mag: the magazine
+ * @full: it is full now, else empty
+ *
+ * Context: Any but NMI.  May take heap->lock.
+ */
+void kpy_percpu_put_magazine(struct kpy_heap *heap, u32 szidx, kpy_magazine *mag, bool full)
+{
+	struct kpy_shelf *shelf;
+	struct kpy_cpu *cpu;
+	unsigned long flags;
+
+	local_irq_save(flags);
+	cpu = this_cpu_ptr(heap->cpu);
+	shelf = &cpu->shelf[szidx];
+	if (!full) {
+		mag_push(&cpu->empties, mag);
+		cpu->nr_empties++;
+		goto out;
+	}
+	if (shelf->nr >= SHELF_MAX) {
+		raw_spin_lock(&heap->lock);
+		shelf_move(shelf, &heap->depot[szidx], EXCHANGE);
+		empties_level(heap, cpu);
+		raw_spin_unlock(&heap->lock);
+	}
+	shelf_push(shelf, mag);
+out:
+	local_irq_restore(flags);
+}
+
 /**
  * kpy_front_pop_irq() - kpy_front_pop() in an interrupt
  * @heap: of any mode

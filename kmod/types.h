@@ -223,6 +223,8 @@ enum kpy_front_kind {
 	KPY_NR_FRONTS,
 };
 
+#define KPY_FRONT_BLOCKS	((u32)(KPY_FRONT_FULL - KPY_FRONT_EMPTY) / (u32)sizeof(void *))
+
 static inline u32 kpy_front_blocks(u64 state)
 {
 	return ((u16)state - KPY_FRONT_EMPTY) / sizeof(void *);
@@ -380,6 +382,11 @@ static inline struct kpy_front __percpu *kpy_front_of_tag(const struct kpy_heap 
 							  unsigned long offset)
 {
 	return (void __percpu *)((char __percpu *)heap->front[KPY_FRONT_TASK] + offset);
+}
+
+static inline unsigned int kpy_class_of(const struct kpy_heap *heap, size_t size)
+{
+	return (size - 1) >> heap->align_shift;
 }
 
 /* Blocks of a pool of the class: CPython's NUMBLOCKS(). */
