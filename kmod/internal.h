@@ -79,7 +79,6 @@ kpy_magazine *kpy_percpu_get_empty(struct kpy_heap *heap);
 void kpy_percpu_put_magazine(struct kpy_heap *heap, u32 szidx, kpy_magazine *mag, bool full);
 void kpy_percpu_refill(struct kpy_heap *heap, u32 szidx);
 void kpy_percpu_make_room(struct kpy_heap *heap, u32 szidx);
-void kpy_percpu_drain(struct kpy_heap *heap);
 u64 kpy_percpu_allocs(struct kpy_heap *heap, u32 szidx);
 u64 kpy_percpu_cached(struct kpy_heap *heap, u32 szidx);
 
@@ -91,6 +90,17 @@ struct kpy_cpu_snapshot {
 };
 
 void kpy_snapshot_cpu(struct kpy_heap *heap, int cpu, u32 szidx, struct kpy_cpu_snapshot *to);
+
+void kpy_magazine_free(kpy_magazine *mag);
+
+/* drain.c APIs: */
+int kpy_drain_module_init(void);
+void kpy_drain_module_exit(void);
+void kpy_drain_add(struct kpy_heap *heap);
+void kpy_drain_remove(struct kpy_heap *heap);
+void kpy_percpu_drain(struct kpy_heap *heap);
+void kpy_percpu_block_to_pool(struct kpy_heap *heap, void *block, unsigned long *arenas);
+void kpy_percpu_free_arenas(struct kpy_heap *heap, unsigned long arenas);
 
 /* heap.c APIs: */
 struct kpy_heap *kpy_heap_new(const struct kpy_heap_params *params, u32 id);

@@ -1,28 +1,23 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * L3, mode percpu: what happens when a CPU's front is empty or full, and how its
- * blocks come back.
+ * L3, mode percpu: what happens when a CPU's front is empty or full.
  *
  *   front (a CPU's, of a class) <-> shelf (of that CPU) <-> depot (the heap's) <-> pools
  *         blocks                     magazines              magazines
  *
  * A CPU keeps a few full magazines of a class, so that batches take no lock;
  * what is more lies in the depot, from where any CPU takes it.  Only what is
- * not there goes block by block to the pools or comes from there.  Once a tick
- * the magazines that nobody missed since the last one go back to the pools (the
- * working set of Bonwick and Adams), and all of a class that nobody used, so that
- * pools and arenas become empty whatever was kept.
+ * not there comes block by block from the pools; drain.c brings it back there.
  *
  * Blocks here count as handed out in their pools: blocks in use are those less
  * the cached ones.
  */
-#include <linux/cpuhotplug.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/slab.h>
-#include <linux/workqueue.h>
 
 #include "internal.h"
+#include "magazine.h"
 #include "pool.h"
 #include "trace.h"
 
@@ -30,7 +25,6 @@
 #define EXCHANGE	4	/* magazines that it gives or gets when the lock is taken */
 #define REFILL_BYTES	4096	/* of blocks that an empty front gets from pools */
 #define REFILL_MIN	4	/* blocks */
-#define TICK		HZ
 
 DEFINE_STATIC_KEY_FALSE(kpy_alloc_slowly);
 EXPORT_SYMBOL_GPL(kpy_alloc_slowly);
@@ -41,145 +35,12 @@ EXPORT_SYMBOL_GPL(kpy_free_slowly);
 static DEFINE_PER_CPU(struct kpy_front, no_front) = { .state = KPY_FRONT_FULL };
 
 static struct kmem_cache *mag_cache;
-static int cpuhp_state;
-
-/* Heaps of this mode.  Inside cpus_read_lock(), outside heap->lock. */
-static DEFINE_MUTEX(percpu_lock);
-static LIST_HEAD(percpu_heaps);
-
-static bool front_is_empty(const struct kpy_front *f)
-{
-	return (u16)READ_ONCE(f->state) == KPY_FRONT_EMPTY;
-}
-
-static bool front_is_full(const struct kpy_front *f)
-{
-	return (u16)f->state == KPY_FRONT_FULL;
-}
-
-static void mag_push(kpy_magazine **list, kpy_magazine *mag)
-{
-	(*mag)[0] = *list;
-	*list = mag;
-}
-
-static kpy_magazine *mag_pop(kpy_magazine **list)
-{
-	kpy_magazine *mag = *list;
-
-	if (mag)
-		*list = (*mag)[0];
-	return mag;
-}
-
-static void shelf_push(struct kpy_shelf *shelf, kpy_magazine *mag)
-{
-	mag_push(&shelf->full, mag);
-	shelf->nr++;
-}
-
-static kpy_magazine *shelf_pop(struct kpy_shelf *shelf)
-{
-	kpy_magazine *mag = mag_pop(&shelf->full);
-
-	if (mag && --shelf->nr < shelf->low)
-		shelf->low = shelf->nr;
-	return mag;
-}
-
-static struct kpy_front *front_of(struct kpy_heap *heap, int cpu, enum kpy_front_kind kind,
-				  u32 szidx)
-{
-	return per_cpu_ptr(heap->front[kind], cpu) + szidx;
-}
 
 /* Interrupts are off. */
 static struct kpy_front *this_front(struct kpy_heap *heap, u32 szidx)
 {
 	return this_cpu_ptr(heap->front[kpy_in_interrupt() ? KPY_FRONT_IRQ : KPY_FRONT_TASK]) +
 	       szidx;
-}
-
-static void *front_take(struct kpy_front *f)
-{
-	void *block = *kpy_front_top(f);
-
-	f->state += KPY_FRONT_ALLOC - sizeof(void *);
-	return block;
-}
-
-static void front_put(struct kpy_front *f, void *block)
-{
-	f->state += sizeof(void *);
-	*kpy_front_top(f) = block;
-}
-
-static void front_load(struct kpy_front *f, const kpy_magazine *mag)
-{
-	memcpy(kpy_front_top(f) + 1, *mag + 1, KPY_MAG_BLOCKS * sizeof(void *));
-	f->state += KPY_MAG_BLOCKS * sizeof(void *);
-}
-
-/* The newest blocks go, which saves moving the others. */
-static void front_unload(struct kpy_front *f, kpy_magazine *mag)
-{
-	f->state -= KPY_MAG_BLOCKS * sizeof(void *);
-	memcpy(*mag + 1, kpy_front_top(f) + 1, KPY_MAG_BLOCKS * sizeof(void *));
-}
-
-/* Arenas to be given back after unlocking, linked by their first word. */
-static void free_arenas(struct kpy_heap *heap, unsigned long arenas)
-{
-	while (arenas) {
-		unsigned long next = *(unsigned long *)arenas;
-
-		kpy_pages_free(arenas, heap->geo.arena_size);
-		arenas = next;
-	}
-}
-
-static struct kpy_pool *pool_at(const struct kpy_heap *heap, const void *block)
-{
-	return (struct kpy_pool *)((unsigned long)block & heap->pool_mask);
-}
-
-/* What was pushed with a look at its pool only is looked at now. */
-static void block_to_pool(struct kpy_heap *heap, void *block, unsigned long *arenas)
-{
-	struct kpy_pool *pool = kpy_pool_vouched(heap, block);
-	struct kpy_arena *arena;
-	unsigned long address;
-	const char *why;
-
-	if (unlikely(!pool)) {
-		arena = kpy_arena_find(heap, block);
-		pool = arena ? kpy_pool_of_block(heap, arena, block, &why) : NULL;
-	}
-	if (unlikely(!pool)) {
-		heap->c.bad_pointers++;
-		return;
-	}
-	address = kpy_pool_push(heap, &heap->class[pool->szidx], pool, block);
-	if (unlikely(address)) {
-		*(unsigned long *)address = *arenas;
-		*arenas = address;
-	}
-}
-
-static void front_to_pools(struct kpy_heap *heap, struct kpy_front *f, unsigned long *arenas)
-{
-	for (; *kpy_front_top(f); f->state -= sizeof(void *))
-		block_to_pool(heap, *kpy_front_top(f), arenas);
-}
-
-/* The magazine is empty then. */
-static void mag_to_pools(struct kpy_heap *heap, kpy_magazine *mag, unsigned long *arenas)
-{
-	u32 i;
-
-	for (i = KPY_MAG_BLOCKS; i; i--)
-		block_to_pool(heap, (*mag)[i], arenas);
-	mag_push(&heap->empties, mag);
 }
 
 /* Blocks from pools into an empty front, the first one on top. */
@@ -283,6 +144,18 @@ static kpy_magazine *new_magazine(void)
 	return kmem_cache_alloc(mag_cache, GFP_NOWAIT | __GFP_NOWARN);
 }
 
+/**
+ * kpy_magazine_free() - free an empty magazine
+ * @mag: the magazine, or NULL
+ *
+ * Context: Any but NMI, no raw lock held.
+ */
+void kpy_magazine_free(kpy_magazine *mag)
+{
+	if (mag)
+		kmem_cache_free(mag_cache, mag);
+}
+
 static void add_empty(struct kpy_heap *heap, kpy_magazine *mag)
 {
 	lockdep_assert_held(&heap->lock);
@@ -360,7 +233,7 @@ static void *take_traced(struct kpy_heap *heap, size_t size, u32 szidx, unsigned
 	f = this_front(heap, szidx);
 	if (*kpy_front_top(f) || refill(heap, f, szidx)) {
 		block = front_take(f);
-		pool = pool_at(heap, block);
+		pool = (struct kpy_pool *)((unsigned long)block & heap->pool_mask);
 		trace_kpy_alloc(heap->id, block, size, szidx, pool, pool->arenaindex, caller);
 	}
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
@@ -460,10 +333,10 @@ const char *kpy_percpu_free(struct kpy_heap *heap, struct kpy_arena *arena, void
 	if (spare)
 		add_empty(heap, spare);
 	if (!put_locked(heap, szidx, ptr))
-		block_to_pool(heap, ptr, &arenas);
+		kpy_percpu_block_to_pool(heap, ptr, &arenas);
 unlock:
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
-	free_arenas(heap, arenas);
+	kpy_percpu_free_arenas(heap, arenas);
 	return why;
 }
 
@@ -669,223 +542,6 @@ bool kpy_front_push_irq(struct kpy_heap *heap, struct kpy_front __percpu *front,
 }
 EXPORT_SYMBOL_GPL(kpy_front_push_irq);
 
-/*
- * Draining: one magazine or front a step, so that interrupts are never off for
- * long; a step returns false when there is nothing left to do.
- */
-typedef bool (*drain_fn)(struct kpy_heap *heap, void *what, unsigned long *arenas);
-
-static void drain_steps(struct kpy_heap *heap, drain_fn step, void *what)
-{
-	bool more = true;
-
-	while (more) {
-		unsigned long arenas = 0, flags;
-
-		raw_spin_lock_irqsave(&heap->lock, flags);
-		more = step(heap, what, &arenas);
-		raw_spin_unlock_irqrestore(&heap->lock, flags);
-		free_arenas(heap, arenas);
-	}
-}
-
-static bool drain_front(struct kpy_heap *heap, void *what, unsigned long *arenas)
-{
-	front_to_pools(heap, what, arenas);
-	return false;
-}
-
-static bool drain_shelf(struct kpy_heap *heap, void *what, unsigned long *arenas)
-{
-	kpy_magazine *mag = shelf_pop(what);
-
-	if (mag)
-		mag_to_pools(heap, mag, arenas);
-	return mag;
-}
-
-/* Only what nobody missed since the last tick; what is left sets the next mark. */
-static bool trim_shelf(struct kpy_heap *heap, void *what, unsigned long *arenas)
-{
-	struct kpy_shelf *shelf = what;
-	u32 low = shelf->low;
-
-	if (low) {
-		drain_shelf(heap, shelf, arenas);
-		shelf->low = low - 1;
-	} else {
-		shelf->low = shelf->nr;
-	}
-	return low;
-}
-
-static bool drain_cpu_empties(struct kpy_heap *heap, void *what, unsigned long *arenas)
-{
-	struct kpy_cpu *cpu = what;
-	kpy_magazine *mag;
-
-	while ((mag = mag_pop(&cpu->empties)))
-		mag_push(&heap->empties, mag);
-	cpu->nr_empties = 0;
-	return false;
-}
-
-static void free_empties(struct kpy_heap *heap)
-{
-	unsigned long flags;
-	kpy_magazine *mag;
-
-	do {
-		raw_spin_lock_irqsave(&heap->lock, flags);
-		mag = mag_pop(&heap->empties);
-		if (mag)
-			kpy_count_held(heap, -(s64)sizeof(*mag));
-		raw_spin_unlock_irqrestore(&heap->lock, flags);
-		if (mag)
-			kmem_cache_free(mag_cache, mag);
-	} while (mag);
-}
-
-/**
- * struct drain - a round over the CPUs
- * @heap: whose fronts
- * @all: also what is in use
- * @busy: by class: somebody used it since the last round
- */
-struct drain {
-	struct kpy_heap *heap;
-	bool all;
-	DECLARE_BITMAP(busy, KPY_MAX_CLASSES);
-};
-
-/* On the CPU itself with no fast path under way, or for one that is dead. */
-static void drain_class(struct kpy_heap *heap, int cpu, u32 szidx)
-{
-	drain_steps(heap, drain_front, front_of(heap, cpu, KPY_FRONT_TASK, szidx));
-	drain_steps(heap, drain_front, front_of(heap, cpu, KPY_FRONT_IRQ, szidx));
-	drain_steps(heap, drain_shelf, &per_cpu_ptr(heap->cpu, cpu)->shelf[szidx]);
-}
-
-static void drain_cpu(struct kpy_heap *heap, int cpu)
-{
-	u32 i;
-
-	for (i = 0; i < heap->nr_classes; i++)
-		drain_class(heap, cpu, i);
-	drain_steps(heap, drain_cpu_empties, per_cpu_ptr(heap->cpu, cpu));
-}
-
-/* Used since the last round? */
-static bool class_is_busy(struct kpy_heap *heap, int cpu, u32 szidx)
-{
-	u64 *seen = &per_cpu_ptr(heap->cpu, cpu)->seen[szidx];
-	u64 now = READ_ONCE(front_of(heap, cpu, KPY_FRONT_TASK, szidx)->state) +
-		  READ_ONCE(front_of(heap, cpu, KPY_FRONT_IRQ, szidx)->state);
-	bool busy = now != *seen;
-
-	*seen = now;
-	return busy;
-}
-
-static bool has_cached(struct kpy_heap *heap, int cpu)
-{
-	struct kpy_cpu *c = per_cpu_ptr(heap->cpu, cpu);
-	u32 i;
-
-	if (READ_ONCE(c->empties))
-		return true;
-	for (i = 0; i < heap->nr_classes; i++)
-		if (READ_ONCE(c->shelf[i].nr) ||
-		    !front_is_empty(front_of(heap, cpu, KPY_FRONT_TASK, i)) ||
-		    !front_is_empty(front_of(heap, cpu, KPY_FRONT_IRQ, i)))
-			return true;
-	return false;
-}
-
-/* As a task of that CPU: no fast path is under way here. */
-static long drain_this_cpu(void *arg)
-{
-	struct drain *drain = arg;
-	struct kpy_heap *heap = drain->heap;
-	int cpu = smp_processor_id();
-	u32 i;
-
-	for (i = 0; i < heap->nr_classes; i++) {
-		bool busy = class_is_busy(heap, cpu, i);
-
-		if (busy)
-			__set_bit(i, drain->busy);
-		if (!busy || drain->all)
-			drain_class(heap, cpu, i);
-		else
-			drain_steps(heap, trim_shelf, &per_cpu_ptr(heap->cpu, cpu)->shelf[i]);
-	}
-	if (drain->all || bitmap_empty(drain->busy, KPY_MAX_CLASSES))
-		drain_steps(heap, drain_cpu_empties, per_cpu_ptr(heap->cpu, cpu));
-	return 0;
-}
-
-static void drain_heap(struct kpy_heap *heap, bool all)
-{
-	struct drain drain = { .heap = heap, .all = all };
-	bool idle;
-	int cpu;
-	u32 i;
-
-	for_each_online_cpu(cpu)
-		if (has_cached(heap, cpu))
-			work_on_cpu(cpu, drain_this_cpu, &drain);
-	idle = all || bitmap_empty(drain.busy, KPY_MAX_CLASSES);
-	for (i = 0; i < heap->nr_classes; i++)
-		drain_steps(heap, all || !test_bit(i, drain.busy) ? drain_shelf : trim_shelf,
-			    &heap->depot[i]);
-	if (idle)
-		free_empties(heap);
-}
-
-static void tick(struct work_struct *work);
-static DECLARE_DELAYED_WORK(ticker, tick);
-
-static void tick(struct work_struct *work)
-{
-	struct kpy_heap *heap;
-
-	cpus_read_lock();
-	mutex_lock(&percpu_lock);
-	list_for_each_entry(heap, &percpu_heaps, percpu)
-		drain_heap(heap, false);
-	if (!list_empty(&percpu_heaps))
-		schedule_delayed_work(&ticker, TICK);
-	mutex_unlock(&percpu_lock);
-	cpus_read_unlock();
-}
-
-/**
- * kpy_percpu_drain() - give all that is cached back to the pools
- * @heap: of mode percpu
- *
- * Context: Process, may sleep.
- */
-void kpy_percpu_drain(struct kpy_heap *heap)
-{
-	cpus_read_lock();
-	mutex_lock(&percpu_lock);
-	drain_heap(heap, true);
-	mutex_unlock(&percpu_lock);
-	cpus_read_unlock();
-}
-
-static int cpu_dead(unsigned int cpu)
-{
-	struct kpy_heap *heap;
-
-	mutex_lock(&percpu_lock);
-	list_for_each_entry(heap, &percpu_heaps, percpu)
-		drain_cpu(heap, cpu);
-	mutex_unlock(&percpu_lock);
-	return 0;
-}
-
 /**
  * kpy_snapshot_cpu() - what a CPU has of a class
  * @heap: of mode percpu
@@ -999,12 +655,7 @@ int kpy_percpu_init(struct kpy_heap *heap)
 	for_each_possible_cpu(cpu)
 		init_cpu(heap, cpu);
 	fill_front_of(heap);
-
-	mutex_lock(&percpu_lock);
-	if (list_empty(&percpu_heaps))
-		schedule_delayed_work(&ticker, TICK);
-	list_add_tail(&heap->percpu, &percpu_heaps);
-	mutex_unlock(&percpu_lock);
+	kpy_drain_add(heap);
 	return 0;
 }
 
@@ -1016,19 +667,10 @@ int kpy_percpu_init(struct kpy_heap *heap)
  */
 void kpy_percpu_exit(struct kpy_heap *heap)
 {
-	int cpu, kind;
-	u32 i;
+	int kind;
 
-	if (heap->cpu) {
-		mutex_lock(&percpu_lock);
-		list_del(&heap->percpu);
-		mutex_unlock(&percpu_lock);
-		for_each_possible_cpu(cpu)
-			drain_cpu(heap, cpu);
-		for (i = 0; i < heap->nr_classes; i++)
-			drain_steps(heap, drain_shelf, &heap->depot[i]);
-		free_empties(heap);
-	}
+	if (heap->cpu)
+		kpy_drain_remove(heap);
 	free_percpu(heap->cpu);
 	for (kind = 0; kind < KPY_NR_FRONTS; kind++)
 		free_percpu(heap->front[kind]);
@@ -1078,12 +720,11 @@ int __init kpy_percpu_module_init(void)
 	mag_cache = kmem_cache_create("kpy_magazine", sizeof(kpy_magazine), 0, 0, NULL);
 	if (!mag_cache)
 		return -ENOMEM;
-	err = cpuhp_setup_state_nocalls(CPUHP_BP_PREPARE_DYN, "kpymalloc:dead", NULL, cpu_dead);
-	if (err < 0) {
+	err = kpy_drain_module_init();
+	if (err) {
 		kmem_cache_destroy(mag_cache);
 		return err;
 	}
-	cpuhp_state = err;
 	if (want_init_on_free())
 		static_branch_inc(&kpy_free_slowly);
 	return 0;
@@ -1096,7 +737,6 @@ int __init kpy_percpu_module_init(void)
  */
 void kpy_percpu_module_exit(void)
 {
-	cancel_delayed_work_sync(&ticker);
-	cpuhp_remove_state_nocalls(cpuhp_state);
+	kpy_drain_module_exit();
 	kmem_cache_destroy(mag_cache);
 }
