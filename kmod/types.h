@@ -322,8 +322,8 @@ struct kpy_heap {
 	/* all that the fast paths read */
 	unsigned long front_tag;
 	unsigned long pool_mask;
-	unsigned long front_max;
 	struct kpy_front __percpu *front[KPY_NR_FRONTS];
+	unsigned long front_max;
 	struct kpy_front __percpu *front_of[KPY_SMALL_MAX + 1];
 
 	unsigned long secret;

@@ -38,7 +38,7 @@ RULES = [(re.compile(pattern), purpose, holds.split()) for pattern, purpose, hol
     ('call __fentry__', 'enter', ''),
     ('jmp __x86_return_thunk', 'return', ''),
     (r'mov R,R', 'return', ''),
-    (r'cmp \$0x200,R', 'size', 'be'),
+    (r'cmp R,0x20\(R\)', 'size', 'ae'),
     (r'mov 0x[0-9a-f]+\(R,R,8\),R', 'size', ''),
     (r'add 0x10\(R\),R', 'size', ''),
     ('{init_on_alloc}', 'zero', ''),
