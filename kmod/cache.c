@@ -3,7 +3,8 @@
  * L4: what the API offers beside single blocks of any size: handles for one
  * size, whose fast path is inline in kpymalloc.h, and many blocks at once.
  * In mode percpu many blocks go between the caller's array and a front in one
- * go; what a front cannot do alone is done block by block.
+ * go, in mode classic between it and the pools under one lock; what takes more
+ * than that is done block by block.
  */
 #include <linux/export.h>
 #include <linux/mm.h>
@@ -93,11 +94,15 @@ static u32 alloc_many(struct kpy_heap *heap, size_t size, u32 count, void **bloc
 unsigned int kpy_alloc_bulk(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned int count,
 			    void **blocks)
 {
-	bool cached = heap->cpu && size - 1 < heap->geo.max_small;
+	bool small = size - 1 < heap->geo.max_small;
 	u32 done = 0, n, i;
 
 	while (done < count) {
-		n = cached ? alloc_many(heap, size, count - done, blocks + done) : 0;
+		n = 0;
+		if (small)
+			n = heap->cpu ? alloc_many(heap, size, count - done, blocks + done) :
+					kpy_classic_alloc_many(heap, size, count - done,
+							       blocks + done);
 		if (want_init_on_alloc(gfp))
 			for (i = done; i < done + n; i++)
 				memset(blocks[i], 0, size);
@@ -234,7 +239,8 @@ void kpy_free_bulk(struct kpy_heap *heap, unsigned int count, void **blocks)
 	u32 n;
 
 	for (; count; count -= n, blocks += n) {
-		n = free_many(heap, count, blocks);
+		n = heap->cpu ? free_many(heap, count, blocks) :
+				kpy_classic_free_many(heap, count, blocks);
 		if (n)
 			continue;
 		kpy_free(heap, *blocks);

@@ -17,6 +17,8 @@
 #include "internal.h"
 #include "trace.h"
 
+#define MANY	64	/* blocks that go with interrupts off all the time */
+
 /**
  * kpy_classic_put_lingering() - the pool that lingers goes back to its arena
  * @heap: the heap, which has one
@@ -140,4 +142,63 @@ const char *kpy_classic_free(struct kpy_heap *heap, struct kpy_arena *arena, voi
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
 	kpy_pages_free(release, heap->geo.arena_size);
 	return why;
+}
+
+/**
+ * kpy_classic_alloc_many() - small blocks of a size, with one lock for all
+ * @heap: of mode classic
+ * @size: bytes of each
+ * @count: how many
+ * @blocks: filled in
+ *
+ * Context: Any but NMI.  Takes heap->lock.
+ * Return: how many there were; for the next one kpy_classic_alloc() has to look.
+ */
+u32 kpy_classic_alloc_many(struct kpy_heap *heap, size_t size, u32 count, void **blocks)
+{
+	struct kpy_class *class = kpy_class(heap, (size - 1) >> heap->align_shift);
+	struct kpy_pool *pool;
+	unsigned long flags;
+	u32 n = 0;
+
+	if (!kpy_classic_trylock_alloc(heap, &flags))
+		return 0;
+	count = min(count, (u32)MANY);
+	for (pool = kpy_classic_pool(heap, class); pool && n < count; pool = kpy_pool_used(class))
+		blocks[n++] = __kpy_pool_pop(heap, class, pool);
+	heap->c.allocs += n;
+	kpy_unlock(heap, flags);
+	return n;
+}
+
+/**
+ * kpy_classic_free_many() - take small blocks back, with one lock for all
+ * @heap: of mode classic
+ * @count: how many
+ * @blocks: of any sizes
+ *
+ * Context: Any but NMI.  Takes heap->lock.
+ * Return: how many of the first ones it took; at the next one kpy_classic_free() has
+ * to look.
+ */
+u32 kpy_classic_free_many(struct kpy_heap *heap, u32 count, void **blocks)
+{
+	struct kpy_pool *pool;
+	unsigned long flags;
+	u32 n = 0;
+
+	if (!kpy_classic_trylock_free(heap, &flags))
+		return 0;
+	kpy_heap_settle(heap);
+	for (count = min(count, (u32)MANY); n < count; n++) {
+		pool = kpy_pool_around(heap, blocks[n]);
+		if (!kpy_is_kernel_address(blocks[n]) || !kpy_classic_put(heap, pool, blocks[n]))
+			break;
+		if (!pool->count) {
+			kpy_classic_emptied(heap, pool, flags);
+			return n + 1;
+		}
+	}
+	kpy_unlock(heap, flags);
+	return n;
 }

@@ -28,7 +28,20 @@ static __always_inline struct kpy_pool *kpy_classic_pool(struct kpy_heap *heap,
 	return pool;
 }
 
-/* NULL if kpy_classic_alloc() has to look: it tells tracers, waits for the lock, ... */
+/* Tracers are told by classic.c, which also wipes what is freed. */
+static __always_inline bool kpy_classic_trylock_alloc(struct kpy_heap *heap, unsigned long *flags)
+{
+	return !trace_kpy_alloc_enabled() && !trace_kpy_pool_state_enabled() &&
+	       likely(kpy_trylock(heap, flags));
+}
+
+static __always_inline bool kpy_classic_trylock_free(struct kpy_heap *heap, unsigned long *flags)
+{
+	return !trace_kpy_free_enabled() && !trace_kpy_pool_state_enabled() &&
+	       !want_init_on_free() && likely(kpy_trylock(heap, flags));
+}
+
+/* NULL if kpy_classic_alloc() has to look. */
 static __always_inline void *kpy_classic_pop(struct kpy_heap *heap, size_t size)
 {
 	struct kpy_class *class;
@@ -37,10 +50,9 @@ static __always_inline void *kpy_classic_pop(struct kpy_heap *heap, size_t size)
 	void *block = NULL;
 
 	if (unlikely(size - 1 >= heap->classic_max) ||
-	    trace_kpy_alloc_enabled() || trace_kpy_pool_state_enabled() ||
-	    unlikely(!kpy_trylock(heap, &flags)))
+	    unlikely(!kpy_classic_trylock_alloc(heap, &flags)))
 		return NULL;
-	class = &heap->class[(size - 1) >> heap->align_shift];
+	class = kpy_class(heap, (size - 1) >> heap->align_shift);
 	pool = kpy_classic_pool(heap, class);
 	if (likely(pool)) {
 		block = __kpy_pool_pop(heap, class, pool);
@@ -50,22 +62,37 @@ static __always_inline void *kpy_classic_pop(struct kpy_heap *heap, size_t size)
 	return block;
 }
 
-/* False if kpy_classic_free() has to look. */
+/*
+ * The lock is held, no pool lingers, and @pool is where the one of @ptr would be.
+ * False if it does not vouch for that.
+ */
+static __always_inline bool kpy_classic_put(struct kpy_heap *heap, struct kpy_pool *pool, void *ptr)
+{
+	struct kpy_class *class;
+
+	if (unlikely(!kpy_pool_is_ours(heap, ptr)))
+		return false;
+	class = kpy_class(heap, pool->szidx);
+	if (unlikely(!kpy_pool_vouches(heap, class, pool, ptr)))
+		return false;
+	heap->c.frees++;
+	__kpy_pool_push(heap, class, pool, ptr);
+	return true;
+}
+
+/* @ptr is any of the kernel's addresses.  False if kpy_classic_free() has to look. */
 static __always_inline bool kpy_classic_push(struct kpy_heap *heap, void *ptr)
 {
-	struct kpy_pool *pool = kpy_pool_around(heap, ptr);
+	struct kpy_pool *pool;
 	unsigned long flags;
 
-	if (unlikely(!heap->classic_max) || want_init_on_free() ||
-	    trace_kpy_free_enabled() || trace_kpy_pool_state_enabled() ||
-	    unlikely(!kpy_trylock(heap, &flags)))
+	if (unlikely(!heap->classic_max) || unlikely(!kpy_classic_trylock_free(heap, &flags)))
 		return false;
-	if (unlikely(heap->lingering) || unlikely(!kpy_pool_vouches(heap, pool, ptr))) {
+	pool = kpy_pool_around(heap, ptr);
+	if (unlikely(heap->lingering) || unlikely(!kpy_classic_put(heap, pool, ptr))) {
 		kpy_unlock(heap, flags);
 		return false;
 	}
-	__kpy_pool_push(heap, &heap->class[pool->szidx], pool, ptr);
-	heap->c.frees++;
 	if (unlikely(!pool->count))
 		kpy_classic_emptied(heap, pool, flags);
 	else

@@ -311,8 +311,11 @@ void kpy_free(struct kpy_heap *heap, void *ptr)
 	struct kpy_front __percpu *front;
 	unsigned long offset;
 
-	if (unlikely(!kpy_is_kernel_address(ptr)))
-		goto slow;
+	if (unlikely(!kpy_is_kernel_address(ptr))) {
+		if (ptr)
+			slow_free(heap, ptr, _RET_IP_);
+		return;
+	}
 	offset = kpy_tag_of(ptr, heap->pool_mask) ^ heap->front_tag;
 	if (unlikely(offset >= KPY_SECRET_BIT))
 		goto slow;
@@ -322,8 +325,7 @@ void kpy_free(struct kpy_heap *heap, void *ptr)
 	if (likely(kpy_front_push(front, ptr)))
 		return;
 slow:
-	if (ptr)
-		heap_free(heap, ptr, _RET_IP_);
+	heap_free(heap, ptr, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(kpy_free);
 

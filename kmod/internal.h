@@ -43,6 +43,8 @@ struct kpy_pool *kpy_pool_of_block(const struct kpy_heap *heap, const struct kpy
 void *kpy_classic_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned long caller);
 const char *kpy_classic_free(struct kpy_heap *heap, struct kpy_arena *arena, void *ptr,
 			     unsigned long caller);
+u32 kpy_classic_alloc_many(struct kpy_heap *heap, size_t size, u32 count, void **blocks);
+u32 kpy_classic_free_many(struct kpy_heap *heap, u32 count, void **blocks);
 void kpy_classic_emptied(struct kpy_heap *heap, struct kpy_pool *pool, unsigned long flags);
 void kpy_classic_put_lingering(struct kpy_heap *heap);
 

@@ -15,6 +15,15 @@ static __always_inline unsigned long kpy_free_mark(const struct kpy_heap *heap, 
 	return heap->secret ^ (unsigned long)block;
 }
 
+/* Hidden from gcc, which would compute the address of each of its fields anew. */
+static __always_inline struct kpy_class *kpy_class(struct kpy_heap *heap, unsigned long szidx)
+{
+	struct kpy_class *class = &heap->class[szidx];
+
+	OPTIMIZER_HIDE_VAR(class);
+	return class;
+}
+
 /* The mark first: in a block of one word the link takes its place. */
 static __always_inline void kpy_block_link(const struct kpy_heap *heap,
 					   const struct kpy_class *class, void *block, void *next)
@@ -169,35 +178,36 @@ static __always_inline struct kpy_pool *kpy_pool_around(const struct kpy_heap *h
 	return (struct kpy_pool *)((unsigned long)ptr & heap->pool_mask);
 }
 
-/**
- * kpy_pool_vouches() - is this a block in use, by what its pool's header says?
- * @heap: the heap
- * @pool: what kpy_pool_around() says of @ptr
- * @ptr: any address, also a foreign one
- *
- * Context: heap->lock held.
- * Return: false if not, or if kpy_pool_of_block() has to look closer.
- */
+/* Is any of the kernel's addresses, foreign ones too, in a pool in use of this heap? */
+static __always_inline bool kpy_pool_is_ours(const struct kpy_heap *heap, const void *ptr)
+{
+	return likely((kpy_tag_of(ptr, heap->pool_mask) ^ heap->pool_tag) < KPY_SECRET_BIT);
+}
+
+/* Is it a block in use?  If not, kpy_pool_of_block() looks closer. */
 static __always_inline bool kpy_pool_vouches(const struct kpy_heap *heap,
+					     const struct kpy_class *class,
 					     const struct kpy_pool *pool, const void *ptr)
 {
-	const struct kpy_class *class;
-
-	if (unlikely(!kpy_is_kernel_address(ptr)) ||
-	    unlikely((kpy_tag_of(ptr, heap->pool_mask) ^ heap->pool_tag) >= KPY_SECRET_BIT))
-		return false;
-	class = &heap->class[pool->szidx];
 	return likely(kpy_pool_starts_block(heap, class, pool, ptr)) &&
 	       likely(!kpy_pool_suspects(heap, class, pool, ptr));
 }
 
-/* The pool of a block that it vouches for, NULL if it does not. */
-static __always_inline struct kpy_pool *kpy_pool_vouched(const struct kpy_heap *heap,
-							 const void *ptr)
+/**
+ * kpy_pool_vouched() - the pool of a block, if its header vouches for both
+ * @heap: the heap
+ * @ptr: any of the kernel's addresses, also a foreign one
+ *
+ * Context: heap->lock held.
+ * Return: the pool; NULL if kpy_pool_of_block() has to look closer.
+ */
+static __always_inline struct kpy_pool *kpy_pool_vouched(struct kpy_heap *heap, const void *ptr)
 {
 	struct kpy_pool *pool = kpy_pool_around(heap, ptr);
 
-	return kpy_pool_vouches(heap, pool, ptr) ? pool : NULL;
+	if (unlikely(!kpy_pool_is_ours(heap, ptr)))
+		return NULL;
+	return kpy_pool_vouches(heap, kpy_class(heap, pool->szidx), pool, ptr) ? pool : NULL;
 }
 
 #endif
