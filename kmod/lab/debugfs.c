@@ -37,6 +37,8 @@ static int status_show(struct seq_file *m, void *unused)
 	seq_printf(m, "state %s\n", state_names[s.state]);
 	seq_printf(m, "backend %s\n", s.backend);
 	seq_printf(m, "fill %s\n", s.fill ? "on" : "off");
+	seq_printf(m, "cpus %u\n", s.cpus);
+	seq_printf(m, "cpus_every %u\n", s.every);
 	seq_printf(m, "ops_total %llu\n", s.ops_total);
 	seq_printf(m, "ops_done %llu\n", s.count.ops_done);
 	seq_printf(m, "ns %llu\n", s.count.ns);
@@ -68,6 +70,16 @@ static int do_fill(void *r, char *arg)
 	return lab_replay_set_fill(r, on);
 }
 
+static int do_cpus(void *r, char *arg)
+{
+	char *count = lab_word(&arg), *every = lab_word(&arg);
+	u64 n[2];
+
+	if (*arg || lab_number(count, &n[0]) || lab_number(every, &n[1]))
+		return lab_refuse(-EINVAL, "give cpus COUNT EVERY");
+	return lab_replay_set_cpus(r, n[0], n[1]);
+}
+
 static int do_run_until(void *r, char *arg)
 {
 	u64 until;
@@ -97,6 +109,7 @@ static int do_drop(void *r, char *unused)
 static const struct lab_command commands[] = {
 	{ "backend ", do_backend },
 	{ "fill ", do_fill },
+	{ "cpus ", do_cpus },
 	{ "run ", do_run_until },
 	{ "run", do_run },
 	{ "rewind", do_rewind },

@@ -50,23 +50,24 @@ static u64 fnv_place(u64 hash, u32 arena, u32 pool, u32 block)
 }
 
 /* Find out where @b lies, and let the digests know. */
-static void digest_place(struct lab_replay *r, struct lab_block *b)
+static void digest_place(struct lab_lane *lane, struct lab_block *b)
 {
-	struct lab_counts *n = &r->now.count;
+	struct lab_backend *be = &lane->replay->backend;
+	struct lab_counts *n = lane->count;
 	struct kpy_block_info at;
 
-	if (!r->backend.ops->locate)
+	if (!be->ops->locate)
 		return;
-	b->pooled = b->ptr && !r->backend.ops->locate(&r->backend, b->ptr, &at);
+	b->pooled = b->ptr && !be->ops->locate(be, b->ptr, &at);
 	if (!b->pooled)
 		at = outside;
 	n->digest = fnv_place(n->digest, at.arena, at.pool, at.block);
 	n->digest_serial = fnv_place(n->digest_serial, at.arena_serial, at.pool, at.block);
 }
 
-static void account_add(struct lab_replay *r, const struct lab_block *b)
+static void account_add(struct lab_lane *lane, const struct lab_block *b)
 {
-	struct lab_counts *n = &r->now.count;
+	struct lab_counts *n = lane->count;
 
 	n->live_blocks++;
 	n->live_all += b->size;
@@ -75,9 +76,9 @@ static void account_add(struct lab_replay *r, const struct lab_block *b)
 	n->peak_requested = max(n->peak_requested, n->live_all);
 }
 
-static void account_sub(struct lab_replay *r, const struct lab_block *b)
+static void account_sub(struct lab_lane *lane, const struct lab_block *b)
 {
-	struct lab_counts *n = &r->now.count;
+	struct lab_counts *n = lane->count;
 
 	n->live_blocks--;
 	n->live_all -= b->size;
@@ -98,60 +99,62 @@ static void fill(struct lab_replay *r, u64 id)
 	lab_fill(b->ptr, b->size, block_seed(r, id));
 }
 
-static int corrupt(struct lab_replay *r, u64 id, size_t offset, u8 expected, const char *when)
+static int corrupt(struct lab_lane *lane, u64 id, size_t offset, u8 expected, const char *when)
 {
-	const u8 *found = r->blocks[id].ptr;
+	const u8 *found = lane->replay->blocks[id].ptr;
 
-	r->now.count.fill_errors++;
+	lane->count->fill_errors++;
 	return lab_refuse(-EUCLEAN, "op %llu: id %llu %s: byte %zu is 0x%02x, not 0x%02x",
-			  r->now.count.ops_done, id, when, offset, found[offset], expected);
+			  lane->cursor.op - 1, id, when, offset, found[offset], expected);
 }
 
-static int check_pattern(struct lab_replay *r, u64 id, size_t len, const char *when)
+static int check_pattern(struct lab_lane *lane, u64 id, size_t len, const char *when)
 {
+	const struct lab_replay *r = lane->replay;
 	u64 seed = block_seed(r, id);
 	size_t offset = lab_fill_check(r->blocks[id].ptr, len, seed);
 
 	if (offset == len)
 		return 0;
-	return corrupt(r, id, offset, lab_fill_byte(seed, offset), when);
+	return corrupt(lane, id, offset, lab_fill_byte(seed, offset), when);
 }
 
 /* The first @len bytes still hold the pattern, if the block was ever given one. */
-static inline int check_fill(struct lab_replay *r, u64 id, size_t len, const char *when)
+static inline int check_fill(struct lab_lane *lane, u64 id, size_t len, const char *when)
 {
-	return r->blocks[id].gen ? check_pattern(r, id, len, when) : 0;
+	return lane->replay->blocks[id].gen ? check_pattern(lane, id, len, when) : 0;
 }
 
-static int check_zeroed(struct lab_replay *r, u64 id)
+static int check_zeroed(struct lab_lane *lane, u64 id)
 {
-	const struct lab_block *b = &r->blocks[id];
+	const struct lab_block *b = &lane->replay->blocks[id];
 	const void *odd = memchr_inv(b->ptr, 0, b->size);
 
-	return odd ? corrupt(r, id, odd - b->ptr, 0, "after calloc") : 0;
+	return odd ? corrupt(lane, id, odd - b->ptr, 0, "after calloc") : 0;
 }
 
 /* The op gave @ptr: whatever was there before has been accounted for. */
-static void settle(struct lab_replay *r, const struct lab_op *op, void *ptr)
+static void settle(struct lab_lane *lane, const struct lab_op *op, void *ptr)
 {
-	struct lab_block *b = &r->blocks[op->id];
+	struct lab_block *b = &lane->replay->blocks[op->id];
 
 	b->ptr = ptr;
 	b->size = op->size;
-	digest_place(r, b);
-	account_add(r, b);
+	digest_place(lane, b);
+	account_add(lane, b);
 }
 
 /* No memory: a block that there was stays as and where it is. */
-static int alloc_failed(struct lab_replay *r, const struct lab_op *op)
+static int alloc_failed(struct lab_lane *lane, const struct lab_op *op)
 {
-	r->now.count.alloc_failures++;
-	digest_place(r, &r->blocks[op->id]);
+	lane->count->alloc_failures++;
+	digest_place(lane, &lane->replay->blocks[op->id]);
 	return 0;
 }
 
-static int do_alloc(struct lab_replay *r, const struct lab_op *op)
+static int do_alloc(struct lab_lane *lane, const struct lab_op *op)
 {
+	struct lab_replay *r = lane->replay;
 	struct lab_backend *be = &r->backend;
 	void *ptr;
 	int err;
@@ -161,33 +164,34 @@ static int do_alloc(struct lab_replay *r, const struct lab_op *op)
 	else
 		ptr = be->ops->alloc(be, op->size);
 	if (!ptr)
-		return alloc_failed(r, op);
-	settle(r, op, ptr);
+		return alloc_failed(lane, op);
+	settle(lane, op, ptr);
 	if (!r->now.fill)
 		return 0;
-	err = op->kind == LAB_CALLOC ? check_zeroed(r, op->id) : 0;
+	err = op->kind == LAB_CALLOC ? check_zeroed(lane, op->id) : 0;
 	if (!err)
 		fill(r, op->id);
 	return err;
 }
 
-static int do_realloc(struct lab_replay *r, const struct lab_op *op)
+static int do_realloc(struct lab_lane *lane, const struct lab_op *op)
 {
+	struct lab_replay *r = lane->replay;
 	struct lab_block *b = &r->blocks[op->id];
 	u64 old = b->size;
 	void *ptr;
 	int err;
 
-	err = check_fill(r, op->id, old, "before realloc");
+	err = check_fill(lane, op->id, old, "before realloc");
 	if (err)
 		return err;
 	ptr = r->backend.ops->realloc(&r->backend, b->ptr, old, op->size);
 	if (!ptr)
-		return alloc_failed(r, op);
+		return alloc_failed(lane, op);
 	if (b->ptr)
-		account_sub(r, b);
-	settle(r, op, ptr);
-	err = check_fill(r, op->id, min(old, op->size), "after realloc");
+		account_sub(lane, b);
+	settle(lane, op, ptr);
+	err = check_fill(lane, op->id, min(old, op->size), "after realloc");
 	if (err)
 		return err;
 	if (r->now.fill)
@@ -197,20 +201,39 @@ static int do_realloc(struct lab_replay *r, const struct lab_op *op)
 	return 0;
 }
 
-static int do_free(struct lab_replay *r, const struct lab_op *op)
+static int do_free(struct lab_lane *lane, const struct lab_op *op)
 {
+	struct lab_replay *r = lane->replay;
 	struct lab_block *b = &r->blocks[op->id];
 	int err;
 
 	if (!b->ptr)
 		return 0;
-	err = check_fill(r, op->id, b->size, "before free");
+	err = check_fill(lane, op->id, b->size, "before free");
 	if (err)
 		return err;
-	account_sub(r, b);
+	account_sub(lane, b);
 	r->backend.ops->free(&r->backend, b->ptr, b->size);
 	b->ptr = NULL;
 	return 0;
+}
+
+/**
+ * lab_engine_op - do one op
+ * @lane: that decoded it
+ * @op: the op
+ *
+ * Context: Process context, may sleep.  Nobody else has to do with the op's block.
+ * Return: 0, also if there was no memory for the op; -EUCLEAN if the block was
+ * not what it should be.
+ */
+int lab_engine_op(struct lab_lane *lane, const struct lab_op *op)
+{
+	if (op->kind == LAB_FREE)
+		return do_free(lane, op);
+	if (op->kind == LAB_REALLOC)
+		return do_realloc(lane, op);
+	return do_alloc(lane, op);
 }
 
 /**
@@ -218,23 +241,15 @@ static int do_free(struct lab_replay *r, const struct lab_op *op)
  * @r: replay with at least one op to go
  *
  * Context: Process context under @r->lock, may sleep.
- * Return: 0, also if there was no memory for the op; -EUCLEAN if the block was
- * not what it should be.
+ * Return: as lab_engine_op().
  */
 int lab_engine_step(struct lab_replay *r)
 {
 	struct lab_op op;
 	int err;
 
-	err = lab_cursor_next(&r->cursor, &op);
-	if (err)
-		return err;
-	if (op.kind == LAB_FREE)
-		err = do_free(r, &op);
-	else if (op.kind == LAB_REALLOC)
-		err = do_realloc(r, &op);
-	else
-		err = do_alloc(r, &op);
+	err = lab_cursor_next(&r->main.cursor, &op);
+	err = err ?: lab_engine_op(&r->main, &op);
 	if (!err)
 		r->now.count.ops_done++;
 	return err;
@@ -254,12 +269,12 @@ int lab_engine_check_live(struct lab_replay *r)
 	u64 id;
 	int err;
 
-	for (id = 0; id < r->cursor.next_id; id++) {
+	for (id = 0; id < r->main.cursor.next_id; id++) {
 		if (!(id % LAB_BREATH))
 			cond_resched();
 		if (!r->blocks[id].ptr)
 			continue;
-		err = check_fill(r, id, r->blocks[id].size, "at the end");
+		err = check_fill(&r->main, id, r->blocks[id].size, "at the end");
 		if (err)
 			return err;
 	}
@@ -271,7 +286,7 @@ static void free_blocks(struct lab_replay *r)
 	struct lab_block *b;
 	u64 id;
 
-	for (id = 0; id < r->cursor.next_id; id++) {
+	for (id = 0; id < r->main.cursor.next_id; id++) {
 		if (!(id % LAB_BREATH))
 			cond_resched();
 		b = &r->blocks[id];
@@ -292,7 +307,7 @@ void lab_engine_reset(struct lab_replay *r)
 	u64 digest = r->backend.ops->locate ? FNV_BASIS : 0;
 
 	free_blocks(r);
-	lab_cursor_init(&r->cursor, &r->trace);
+	lab_cursor_init(&r->main.cursor, &r->trace);
 	r->backend.peak = 0;
 	r->round++;
 	r->now.count = (struct lab_counts){ .digest = digest, .digest_serial = digest };

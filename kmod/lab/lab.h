@@ -7,6 +7,7 @@
  *   control.c       a command's way from a write to one call
  *   replay.c        a replay from load to drop
  *   engine.c        runs ops, accounts for the blocks
+ *   lanes.c         a run that several CPUs share
  *   trace.c         holds a PYOBTRC1 trace in memory, checks and decodes it
  *   backend.c       the allocators a replay can run on
  *   caches.c        a kmem_cache for each size class
@@ -180,6 +181,8 @@ struct lab_control {
 
 struct lab_backend;
 struct lab_bench;
+struct lab_lanes;
+struct lab_replay;
 
 /**
  * struct lab_backend_ops - an allocator under test
@@ -279,9 +282,23 @@ struct lab_counts {
 };
 
 /**
+ * struct lab_lane - what one thread needs to run ops
+ * @replay: whose
+ * @cursor: the next op
+ * @count: what is counted; only @ops_done is not, that is for who runs them
+ */
+struct lab_lane {
+	struct lab_replay *replay;
+	struct lab_cursor cursor;
+	struct lab_counts *count;
+};
+
+/**
  * struct lab_status - all that the file `status` shows
  * @state: where the replay is
  * @fill: blocks are filled and verified
+ * @cpus: that share a run
+ * @every: ops after which they deal the blocks out anew
  * @ops_total: ops of the trace
  * @count: the numbers
  * @backend: its name
@@ -289,6 +306,8 @@ struct lab_counts {
 struct lab_status {
 	enum lab_state state;
 	bool fill;
+	u32 cpus;
+	u32 every;
 	u64 ops_total;
 	struct lab_counts count;
 	char backend[LAB_BACKEND_MAX];
@@ -301,7 +320,8 @@ struct lab_status {
  * @round: rewinds so far, so that no pattern comes twice
  * @now: the working copy of the status; readers see the published one
  * @trace: the trace
- * @cursor: the next op
+ * @main: the lane of a run on one CPU, and where all stand after one on several
+ * @lanes: of a run on several CPUs
  * @blocks: one an id
  * @backend: the allocator
  */
@@ -311,7 +331,8 @@ struct lab_replay {
 	u64 round;
 	struct lab_status now;
 	struct lab_trace trace;
-	struct lab_cursor cursor;
+	struct lab_lane main;
+	struct lab_lanes *lanes;
 	struct lab_block *blocks;
 	struct lab_backend backend;
 };
@@ -456,9 +477,15 @@ int lab_caches_create(struct lab_caches *caches, const char *name);
 void lab_caches_destroy(struct lab_caches *caches);
 
 /* engine.c APIs: */
+int lab_engine_op(struct lab_lane *lane, const struct lab_op *op);
 int lab_engine_step(struct lab_replay *r);
 int lab_engine_check_live(struct lab_replay *r);
 void lab_engine_reset(struct lab_replay *r);
+
+/* lanes.c APIs: */
+int lab_lanes_start(struct lab_replay *r);
+int lab_lanes_run(struct lab_replay *r, u64 until);
+void lab_lanes_stop(struct lab_replay *r);
 
 /* replay.c APIs: */
 void lab_replay_init(struct lab_replay *r);
@@ -468,6 +495,7 @@ ssize_t lab_replay_load(struct lab_replay *r, const char __user *buf, size_t len
 void lab_replay_load_end(struct lab_replay *r);
 int lab_replay_set_backend(struct lab_replay *r, const char *name);
 int lab_replay_set_fill(struct lab_replay *r, bool fill);
+int lab_replay_set_cpus(struct lab_replay *r, u64 cpus, u64 every);
 int lab_replay_run(struct lab_replay *r, u64 until);
 int lab_replay_rewind(struct lab_replay *r);
 int lab_replay_drop(struct lab_replay *r);

@@ -4,8 +4,10 @@
  *
  * Everything happens in the context of the process that gave the command,
  * under lab_replay.lock.  A run publishes its status now and then, stops on a
- * signal between two ops, and can then go on.
+ * signal between two ops, and can then go on.  Where CPUs share it, their threads
+ * do the ops, and this one waits.
  */
+#include <linux/cpumask.h>
 #include <linux/kernel.h>
 #include <linux/ktime.h>
 #include <linux/lockdep.h>
@@ -32,20 +34,29 @@ static int look_around(struct lab_replay *r)
 	return 0;
 }
 
+static int run_alone(struct lab_replay *r, u64 until)
+{
+	int err = 0;
+
+	while (!err && r->now.count.ops_done < until)
+		err = lab_engine_step(r);
+	return err;
+}
+
 /* @epoch is the moment when the clock of all runs together would have started. */
 static int run_ops(struct lab_replay *r, u64 until, u64 epoch)
 {
 	struct lab_counts *n = &r->now.count;
+	u64 stop;
 	int err;
 
 	while (n->ops_done < until) {
-		if (!(n->ops_done % LAB_BREATH)) {
-			n->ns = ktime_get_ns() - epoch;
-			err = look_around(r);
-			if (err)
-				return err;
-		}
-		err = lab_engine_step(r);
+		n->ns = ktime_get_ns() - epoch;
+		err = look_around(r);
+		if (err)
+			return err;
+		stop = min(until, round_down(n->ops_done, LAB_BREATH) + LAB_BREATH);
+		err = r->lanes ? lab_lanes_run(r, stop) : run_alone(r, stop);
 		if (err)
 			return err;
 	}
@@ -93,7 +104,7 @@ static int check_run(const struct lab_replay *r, u64 until)
  * Return: 0; -EINTR on a signal, -ENOMEM before the machine's last memory is
  * taken: go on with another run; -EUCLEAN if a block was not what it should be:
  * nothing but a rewind helps; -ENODATA if there is no complete trace; -EINVAL if
- * more than @until ops are done.
+ * more than @until ops are done; as lab_lanes_start().
  */
 int lab_replay_run(struct lab_replay *r, u64 until)
 {
@@ -105,11 +116,16 @@ int lab_replay_run(struct lab_replay *r, u64 until)
 	err = check_run(r, until);
 	if (err)
 		return err;
+	if (r->now.cpus > 1)
+		err = lab_lanes_start(r);
+	if (err)
+		return err;
 	r->now.state = LAB_RUNNING;
 	publish(r);
 	epoch = ktime_get_ns() - n->ns;
 	err = run_ops(r, min(until, r->trace.ops), epoch);
 	n->ns = ktime_get_ns() - epoch;
+	lab_lanes_stop(r);
 	if (r->backend.ops->refresh)
 		r->backend.ops->refresh(&r->backend);
 	n->peak_pages = DIV_ROUND_UP_ULL(r->backend.peak, PAGE_SIZE);
@@ -197,7 +213,7 @@ int lab_replay_set_backend(struct lab_replay *r, const char *name)
 	int err;
 
 	lockdep_assert_held(&r->lock);
-	if (r->cursor.op)
+	if (r->main.cursor.op)
 		return lab_refuse(-EBUSY, "backend: %llu ops are done, rewind first",
 				  r->now.count.ops_done);
 	err = lab_backend_open(&be, name);
@@ -221,6 +237,28 @@ int lab_replay_set_fill(struct lab_replay *r, bool fill)
 {
 	lockdep_assert_held(&r->lock);
 	r->now.fill = fill;
+	publish(r);
+	return 0;
+}
+
+/**
+ * lab_replay_set_cpus - let CPUs share the runs from now on
+ * @r: replay
+ * @cpus: how many; 1: none does, a run is its caller's
+ * @every: ops after which they deal the blocks out anew
+ *
+ * Context: Process context under @r->lock.
+ * Return: 0, -ERANGE if there are not as many CPUs, or for an @every out of range.
+ */
+int lab_replay_set_cpus(struct lab_replay *r, u64 cpus, u64 every)
+{
+	lockdep_assert_held(&r->lock);
+	if (!cpus || cpus > num_online_cpus())
+		return lab_refuse(-ERANGE, "cpus: %llu, there are %u", cpus, num_online_cpus());
+	if (!every || every > LAB_BREATH)
+		return lab_refuse(-ERANGE, "cpus: every %llu ops, give 1 to %d", every, LAB_BREATH);
+	r->now.cpus = cpus;
+	r->now.every = every;
 	publish(r);
 	return 0;
 }
@@ -313,6 +351,9 @@ void lab_replay_init(struct lab_replay *r)
 {
 	mutex_init(&r->lock);
 	lab_trace_init(&r->trace);
+	r->main = (struct lab_lane){ .replay = r, .count = &r->now.count };
+	r->now.cpus = 1;
+	r->now.every = 1;
 	use_default_backend(r);
 }
 

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # lab.sh: every file and command of kpylab, every kind of bad trace, and its end in each state.
-# needs: build/tests/wr build/tests/churn.trace build/tests/lab
+# needs: build/tests/wr build/tests/churn.trace build/tests/short.trace build/tests/lab
 # kernels: 6.12 6.1 rt debug
 . ./lib.sh
 
@@ -37,10 +37,10 @@ test_tree() {
 	is "readers are for root alone" "$(stat -c '%a %u:%g' $L/status $L/error | sort -u)" "400 0:0"
 	is "writers are for root alone" "$(stat -c '%a %u:%g' $L/load $L/control | sort -u)" "200 0:0"
 	is "status has all its keys" "$(awk '{ print $1 }' $L/status | xargs)" "state backend fill\
- ops_total ops_done ns live_blocks live_requested_small live_requested_all peak_requested\
+ cpus cpus_every ops_total ops_done ns live_blocks live_requested_small live_requested_all peak_requested\
  peak_pages placement_digest placement_digest_serial alloc_failures fill_errors"
 	is "status at first" "$(awk '{ print $2 }' $L/status | xargs)" \
-		"empty kmalloc off 0 0 0 0 0 0 0 0 0000000000000000 0000000000000000 0 0"
+		"empty kmalloc off 1 1 0 0 0 0 0 0 0 0 0000000000000000 0000000000000000 0 0"
 	is "no error at first" "$(cat $L/error)" ""
 }
 
@@ -73,6 +73,13 @@ test_commands() {
 	rejects EINVAL backend "control: unknown command 'backend'"
 	rejects EINVAL fill "control: unknown command 'fill'"
 	rejects EINVAL 'fill maybe' "fill: 'maybe' is neither on nor off"
+	for text in 2 '2 x' '-1 9' '2 9 9' 'two 9'; do
+		rejects EINVAL "cpus $text" "give cpus COUNT EVERY"
+	done
+	rejects ERANGE 'cpus 0 9' "cpus: 0, there are 2"
+	rejects ERANGE 'cpus 3 9' "cpus: 3, there are 2"
+	rejects ERANGE 'cpus 2 0' "cpus: every 0 ops, give 1 to 1024"
+	rejects ERANGE 'cpus 2 1025' "cpus: every 1025 ops, give 1 to 1024"
 	rejects EINVAL 'run\nrun' "control: unknown command 'run\\nrun'"
 	rejects EINVAL '\033[m\001%%s' "control: unknown command '\\e[m\\001%s'"
 	for text in -1 -18446744073709551616 +1 0x10 1e3 '1 2' 5000M; do
@@ -197,6 +204,34 @@ test_run() {
 	must $L/control drop
 }
 
+shared() { status live_blocks live_requested_all alloc_failures fill_errors; }
+
+# What two CPUs do together leaves the same blocks, whole and by steps.
+test_cpus() {
+	local whole op
+
+	replay $([ -n "$slow" ] && echo short || echo churn).trace kpymalloc:h
+	whole="$(shared)"
+	must $L/control rewind
+	for every in 1024 7; do
+		takes "cpus 2 $every" ready
+		takes run done
+		is "two CPUs, every $every: the same blocks" "$(shared)" "$whole"
+		is "  heap is valid" "$(cat $K/heaps/h/validate)" ok
+		takes rewind ready
+		is "  nothing left in the heap" "$(awk '/bytes in allocated/ { print $NF }' $K/heaps/h/stats)" 0
+		for op in 0 1 2 1023 1025 3001 60000; do must $L/control "run $op"; done
+		is "  step by step the same" "$(shared)" "$whole"
+		must $L/control rewind
+	done
+	must $L/control "backend kmalloc"
+	rejects EINVAL run "run: CPUs share a heap, not kmalloc"
+	is "  no thread is left" "$(ps | grep '[[]kpylab')" ""
+	takes 'cpus 1 1' ready
+	must $L/control "backend kpymalloc:h"
+	must $L/control drop
+}
+
 test_long_run() {
 	local done
 
@@ -282,6 +317,7 @@ test_loader
 test_small_traces kmalloc 0
 test_small_traces kpymalloc:h 300
 test_run
+test_cpus
 test_long_run
 test_memory
 test_unload
