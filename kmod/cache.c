@@ -26,7 +26,7 @@ int kpy_cache_init(struct kpy_cache *cache, struct kpy_heap *heap, size_t size)
 	if (!size || size > heap->geo.max_small)
 		return -EINVAL;
 	cache->heap = heap;
-	cache->front = heap->front_of[size];
+	cache->front = heap->fast.front[size];
 	cache->tag = heap->front_tag ^
 		     ((size - 1) >> heap->align_shift) * sizeof(struct kpy_front);
 	cache->pool_mask = heap->pool_mask;
@@ -64,7 +64,7 @@ static u32 pop_many(struct kpy_front __percpu *front, u32 count, void **blocks)
 
 static u32 alloc_many(struct kpy_heap *heap, size_t size, u32 count, void **blocks)
 {
-	struct kpy_front __percpu *front = heap->front_of[size];
+	struct kpy_front __percpu *front = heap->fast.front[size];
 	u32 n = 0;
 
 	if (kpy_in_interrupt())
@@ -107,7 +107,7 @@ unsigned int kpy_alloc_bulk(struct kpy_heap *heap, size_t size, gfp_t gfp, unsig
 			for (i = done; i < done + n; i++)
 				memset(blocks[i], 0, size);
 		if (unlikely(!n)) {
-			blocks[done] = kpy_alloc(heap, size, gfp);
+			blocks[done] = (kpy_alloc)(heap, size, gfp);
 			if (!blocks[done])
 				goto fail;
 			n = 1;

@@ -48,6 +48,19 @@ struct kpy_front {
 	void *block[KPY_FRONT_WORDS - 2];
 };
 
+#define KPY_FAST_MAX		512	/* bytes, the largest request that has a front */
+
+/**
+ * struct kpy_fast - what allocations read of a heap, its first member
+ * @max: mode percpu: %KPY_FAST_MAX; 0 in mode classic
+ * @front: by size of a request: the front that serves it for tasks, or one that
+ *         has nothing
+ */
+struct kpy_fast {
+	unsigned long max;
+	struct kpy_front __percpu *front[KPY_FAST_MAX + 1];
+};
+
 /* On while allocations, or frees, have to be seen one by one, under heap->lock. */
 DECLARE_STATIC_KEY_FALSE(kpy_alloc_slowly);
 DECLARE_STATIC_KEY_FALSE(kpy_free_slowly);

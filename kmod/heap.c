@@ -169,7 +169,7 @@ static void *realloc_move(struct kpy_heap *heap, void *old, bool small, size_t o
 static noinline void *alloc_in_interrupt(struct kpy_heap *heap, size_t size, gfp_t gfp,
 					 unsigned long caller)
 {
-	void *ptr = kpy_front_pop_irq(heap, heap->front_of[size]);
+	void *ptr = kpy_front_pop_irq(heap, heap->fast.front[size]);
 
 	return likely(ptr) ? ptr : heap_alloc(heap, size, gfp, caller);
 }
@@ -198,14 +198,14 @@ static noinline void free_in_interrupt(struct kpy_heap *heap, struct kpy_front _
  * Return: the block, aligned as the geometry says; NULL if there is no memory
  * or @size is above INT_MAX.
  */
-void *kpy_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp)
+void *(kpy_alloc)(struct kpy_heap *heap, size_t size, gfp_t gfp)
 {
 	void *ptr;
 
-	if (likely(size <= heap->front_max) && !want_init_on_alloc(gfp)) {
+	if (likely(size <= heap->fast.max) && !want_init_on_alloc(gfp)) {
 		if (unlikely(kpy_in_interrupt()))
 			return alloc_in_interrupt(heap, size, gfp, _RET_IP_);
-		ptr = kpy_front_pop(heap->front_of[size]);
+		ptr = kpy_front_pop(heap->fast.front[size]);
 		if (likely(ptr))
 			return ptr;
 	}
@@ -399,7 +399,7 @@ static void heap_set_constants(struct kpy_heap *heap, const struct kpy_heap_para
 	heap->id = id;
 	strscpy(heap->name, params->name, sizeof(heap->name));
 	if (params->mode == KPY_MODE_PERCPU)
-		heap->front_max = KPY_SMALL_MAX;
+		heap->fast.max = KPY_SMALL_MAX;
 	else
 		heap->classic_max = geo->max_small;
 	for (i = 0; i < heap->nr_classes; i++) {

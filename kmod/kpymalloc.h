@@ -243,6 +243,21 @@ void *kpy_front_pop_irq(struct kpy_heap *heap, struct kpy_front __percpu *front)
 bool kpy_front_push_irq(struct kpy_heap *heap, struct kpy_front __percpu *front, void *ptr);
 int kpy_cache_init(struct kpy_cache *cache, struct kpy_heap *heap, size_t size);
 
+/* kpy_alloc() as its callers have it: inline where a CPU has a block at hand. */
+static __always_inline void *kpy_alloc_inline(struct kpy_heap *heap, size_t size, gfp_t gfp)
+{
+	const struct kpy_fast *fast = (const struct kpy_fast *)heap;
+
+	if (likely(size <= fast->max) && !want_init_on_alloc(gfp) && likely(!kpy_in_interrupt())) {
+		void *block = kpy_front_pop(fast->front[size]);
+
+		if (likely(block))
+			return block;
+	}
+	return kpy_alloc(heap, size, gfp);
+}
+#define kpy_alloc(heap, size, gfp) kpy_alloc_inline(heap, size, gfp)
+
 /**
  * kpy_cache_alloc() - get a block of a cache's size
  * @cache: from kpy_cache_init()
@@ -260,7 +275,7 @@ static __always_inline void *kpy_cache_alloc(const struct kpy_cache *cache, gfp_
 		if (likely(block))
 			return block;
 	}
-	return kpy_alloc(cache->heap, cache->size, gfp);
+	return (kpy_alloc)(cache->heap, cache->size, gfp);
 }
 
 /**

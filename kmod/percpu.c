@@ -613,9 +613,9 @@ static void fill_front_of(struct kpy_heap *heap)
 	u32 size;
 
 	for (size = 0; size <= KPY_SMALL_MAX; size++)
-		heap->front_of[size] = &no_front;
+		heap->fast.front[size] = &no_front;
 	for (size = 1; heap->front[KPY_FRONT_TASK] && size <= heap->geo.max_small; size++)
-		heap->front_of[size] = heap->front[KPY_FRONT_TASK] +
+		heap->fast.front[size] = heap->front[KPY_FRONT_TASK] +
 				       ((size - 1) >> heap->align_shift);
 }
 

@@ -121,6 +121,7 @@ static_assert(sizeof(struct kpy_pool) <= KPY_HEADER_SIZE);
 static_assert(offsetof(struct kpy_pool, tag) == KPY_POOL_TAG_OFFSET);
 static_assert(KPY_POOL_MAX / KPY_ALIGN_MIN <= U16_MAX);
 static_assert(KPY_MAX_CLASSES < KPY_NO_CLASS);
+static_assert(KPY_SMALL_MAX == KPY_FAST_MAX);
 static_assert(KPY_MAX_CLASSES * sizeof(struct kpy_front) <= KPY_SECRET_BIT);
 
 /**
@@ -276,6 +277,7 @@ struct kpy_cpu {
 
 /**
  * struct kpy_heap - arenas, pools and blocks of one geometry
+ * @fast: what allocations read first; constant
  * @geo: sizes; constant
  * @arena_shift: log2 of the arena size; constant
  * @pool_shift: log2 of the pool size; constant
@@ -288,11 +290,8 @@ struct kpy_cpu {
  * @front_tag: what the fast path of a free looks for: @pool_tag in mode percpu,
  *             what no pool has in mode classic; constant
  * @pool_mask: what leads from a block to its pool; constant
- * @front_max: mode percpu: largest request that may have a front, else 0; constant
  * @classic_max: mode classic: largest small request, else 0; constant
  * @front: mode percpu: by kind and class; NULL in mode classic; constant
- * @front_of: by size of a request: the front that serves it for tasks, or one that
- *            has nothing; constant
  * @cpu: mode percpu: what CPUs keep besides their fronts; constant
  * @mode: locking; constant
  * @flags: KPY_HEAP_*; constant
@@ -319,12 +318,11 @@ struct kpy_cpu {
  * @dir: its debugfs directory
  */
 struct kpy_heap {
-	/* all that the fast paths read */
+	struct kpy_fast fast;
+	/* what frees read */
 	unsigned long front_tag;
 	unsigned long pool_mask;
 	struct kpy_front __percpu *front[KPY_NR_FRONTS];
-	unsigned long front_max;
-	struct kpy_front __percpu *front_of[KPY_SMALL_MAX + 1];
 
 	unsigned long secret;
 	unsigned long pool_tag;

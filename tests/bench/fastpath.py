@@ -38,9 +38,9 @@ RULES = [(re.compile(pattern), purpose, holds.split()) for pattern, purpose, hol
     ('call __fentry__', 'enter', ''),
     ('jmp __x86_return_thunk', 'return', ''),
     (r'mov R,R', 'return', ''),
-    (r'cmp R,0x20\(R\)', 'size', 'ae'),
+    (r'cmp R,\(R\)', 'size', 'ae'),
     (r'mov 0x[0-9a-f]+\(R,R,8\),R', 'size', ''),
-    (r'add 0x10\(R\),R', 'size', ''),
+    (r'add 0x[0-9a-f]+\(R\),R', 'size', ''),
     ('{init_on_alloc}', 'zero', ''),
     (r'test \$0x1,Rh', 'zero', 'e'),
     (r'testl \$0xff0100,%gs:pcpu_hot', 'context', 'e'),
@@ -56,7 +56,7 @@ RULES = [(re.compile(pattern), purpose, holds.split()) for pattern, purpose, hol
     (r'addq \$0x8,%gs:\(R\)', 'count', ''),
     (r'addq \$0xfff8,%gs:\(R\)', 'count', ''),
     (r'and R,R', 'tag', ''),
-    (r'xor (R|\(R\)),R', 'tag', ''),
+    (r'xor (R|0x[0-9a-f]+\(R\)),R', 'tag', ''),
     (r'cmp \$0xffff,R', 'tag', 'be'),
 )]
 
@@ -64,7 +64,7 @@ RULES = [(re.compile(pattern), purpose, holds.split()) for pattern, purpose, hol
 OF_ALLOC = [(re.compile('test R,R'), 'room', ['ne'])]
 OF_FREE = [
     (re.compile('test R,R'), 'tag', ['s']),
-    (re.compile(r'mov 0x(8|18)\(R\),R'), 'tag', []),
+    (re.compile(r'mov 0x[0-9a-f]+\(R\),R'), 'tag', []),
 ]
 OF_PAIR = [
     (re.compile('test R,R'), 'room', ['ne']),
