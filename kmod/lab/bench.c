@@ -23,18 +23,20 @@
 #define MIXED		100000		/* live blocks */
 #define MIXED_SLICE	10000
 #define LARGE		1064		/* bytes */
-#define SMP_OPS		0x20000		/* a thread */
+#define SMP_OPS		0x8000		/* a thread */
 #define SEED		42
 
+static_assert(BENCH_SMP_REPS >= BENCH_REPS);
+
 static const struct bench_pattern patterns[] = {
-#define SECTIONS	.measure = bench_measure_sections
+#define SECTIONS	.measure = bench_measure_sections, .reps = BENCH_REPS
 #define PAIR		SECTIONS, .ops = PAIRS, .slice = PAIRS / 4
 #define PAIR_IN(where_)	SECTIONS, .timed = STEP_PAIR_ATOMIC, .where = where_, .ops = IRQ_PAIRS, \
 			.slice = IRQ_PAIRS, .size = BENCH_SIZE, .resizable = true
 #define BATCHES		SECTIONS, .ops = BATCH, .slice = BATCH, .size = BENCH_SIZE, \
 			.resizable = true
 #define MIXES		SECTIONS, .ops = MIXED, .slice = MIXED_SLICE
-#define THREADS		.ops = SMP_OPS, .size = BENCH_SIZE, .resizable = true
+#define THREADS		.reps = BENCH_SMP_REPS, .ops = SMP_OPS, .size = BENCH_SIZE, .resizable = true
 	{ "pair_fixed", PAIR, .timed = STEP_PAIR_FIXED, .size = BENCH_SIZE, .resizable = true },
 	{ "pair_var", PAIR, .timed = STEP_PAIR_VAR, .size = BENCH_SIZE, .resizable = true },
 	{ "pair_const", PAIR, .timed = STEP_PAIR_CONST, .size = BENCH_SIZE },
@@ -120,20 +122,20 @@ static int compare_u64(const void *a, const void *b)
 }
 
 /* The repetitions with the least and with the middle figure. */
-static void summarize(struct bench_result *result, const struct bench_time *times)
+static void summarize(struct bench_result *result, const struct bench_time *times, u32 reps)
 {
-	u64 ns[BENCH_REPS - 1], cycles[BENCH_REPS - 1];
-	unsigned int i;
+	u64 ns[BENCH_SMP_REPS], cycles[BENCH_SMP_REPS];
+	u32 i, kept = reps - 1;
 
-	for (i = 0; i < BENCH_REPS - 1; i++) {
+	for (i = 0; i < kept; i++) {
 		ns[i] = times[i + 1].ns;
 		cycles[i] = times[i + 1].cycles;
 	}
-	sort(ns, ARRAY_SIZE(ns), sizeof(*ns), compare_u64, NULL);
-	sort(cycles, ARRAY_SIZE(cycles), sizeof(*cycles), compare_u64, NULL);
+	sort(ns, kept, sizeof(*ns), compare_u64, NULL);
+	sort(cycles, kept, sizeof(*cycles), compare_u64, NULL);
 	result->min.ns = ns[0];
 	result->min.cycles = cycles[0];
-	result->median_ns = ns[ARRAY_SIZE(ns) / 2];
+	result->median_ns = ns[kept / 2];
 }
 
 static int repeat(struct bench_run *run, struct bench_time *times)
@@ -141,7 +143,7 @@ static int repeat(struct bench_run *run, struct bench_time *times)
 	unsigned int i;
 	int err = 0;
 
-	for (i = 0; !err && i < BENCH_REPS; i++) {
+	for (i = 0; !err && i < run->pattern->reps; i++) {
 		err = run->pattern->measure(run, &times[i]);
 		bench_job_free_blocks(&run->job, run->backend);
 	}
@@ -150,7 +152,7 @@ static int repeat(struct bench_run *run, struct bench_time *times)
 
 static int measure(struct bench_run *run)
 {
-	struct bench_time times[BENCH_REPS] = {};
+	struct bench_time times[BENCH_SMP_REPS] = {};
 	struct bench_result result = {
 		.backend = run->backend->name,
 		.pattern = run->pattern->name,
@@ -168,7 +170,7 @@ static int measure(struct bench_run *run)
 	bench_job_close(&run->job, run->backend);
 	if (err)
 		return err;
-	summarize(&result, times);
+	summarize(&result, times, run->pattern->reps);
 	return add_result(&result);
 }
 

@@ -26,6 +26,7 @@
 
 #define BENCH_SIZE	64		/* bytes of a block if nobody says otherwise */
 #define BENCH_REPS	6		/* of a measurement; the first warms up */
+#define BENCH_SMP_REPS	40		/* short ones: all CPUs must be left in peace */
 #define BENCH_RESULTS	512		/* lines in `results` */
 
 /* As users write it; interrupts are off, and a checking kernel would object. */
@@ -140,6 +141,7 @@ enum bench_where {
  * @before_where: where
  * @timed: step that is
  * @where: where
+ * @reps: repetitions
  * @ops: of each step
  * @slice: ops at one time with interrupts off
  * @chunk: blocks a bulk call
@@ -154,6 +156,7 @@ struct bench_pattern {
 	enum bench_where before_where;
 	enum bench_step timed;
 	enum bench_where where;
+	u32 reps;
 	u32 ops;
 	u32 slice;
 	u32 chunk;

@@ -3,7 +3,8 @@
  * Times threads, each bound to a CPU, with interrupts and preemption as users
  * have them.  The time is that of a thread, on the average: all of them start
  * together, and who is done goes on until all others are, so that the load is
- * the same from the first op to the last.
+ * the same from the first op to the last.  Of two that hand blocks over it is
+ * that of the one who takes longer.
  */
 #include <linux/completion.h>
 #include <linux/cpu.h>
@@ -215,6 +216,16 @@ static void average(struct bench_time *time, const struct worker *workers, unsig
 	}
 }
 
+static void longest(struct bench_time *time, const struct worker *workers, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		time->ns = max(time->ns, workers[i].time.ns);
+		time->cycles = max(time->cycles, workers[i].time.cycles);
+	}
+}
+
 /* Threads on @nr CPUs: all do @work; with @other, every second one does that. */
 static int measure(struct bench_run *run, struct bench_time *time, unsigned int nr,
 		   u32 (*work)(struct worker *w), u32 (*other)(struct worker *w))
@@ -239,7 +250,10 @@ static int measure(struct bench_run *run, struct bench_time *time, unsigned int 
 	while (!err && other && work_consume(&workers[1]))
 		;
 	memset(run->job.blocks, 0, run->job.count * sizeof(*run->job.blocks));
-	average(time, workers, nr);
+	if (other)
+		longest(time, workers, nr);
+	else
+		average(time, workers, nr);
 	kfree(workers);
 	return err ?: c.failed ? bench_refuse(-ENOMEM, "no memory on %u CPUs", nr) : 0;
 }
