@@ -5,11 +5,11 @@
 
 #include "types.h"
 
-/* Does the release rule let a wholly free arena go? */
+/* Does the release rule let a wholly free arena go?  One with holes is not worth keeping. */
 static __always_inline bool kpy_arena_may_go(const struct kpy_heap *heap,
 					     const struct kpy_arena *arena)
 {
-	return heap->geo.release == KPY_RELEASE_ALWAYS ||
+	return heap->geo.release == KPY_RELEASE_ALWAYS || arena->npools < heap->pools_per_arena ||
 	       !list_is_last(&arena->node, &heap->usable_arenas);
 }
 
@@ -36,7 +36,7 @@ static __always_inline bool kpy_arena_takes_next(struct kpy_heap *heap,
 		return false;
 	nf = arena->nfreepools;
 	return heap->nfp2lasta[nf] == arena &&
-	       (nf + 1 < heap->pools_per_arena || !kpy_arena_may_go(heap, arena));
+	       (nf + 1 < arena->npools || !kpy_arena_may_go(heap, arena));
 }
 
 #endif

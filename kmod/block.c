@@ -35,14 +35,15 @@ static int locate(const struct kpy_heap *heap, const struct kpy_arena *arena,
 	return 0;
 }
 
-/* The pool whose memory @address is in, NULL if that was never carved. */
+/* The pool whose memory @address is in, NULL if that was never carved or is not ours now. */
 static struct kpy_pool *pool_at(const struct kpy_heap *heap, const struct kpy_arena *arena,
 				unsigned long address)
 {
 	unsigned long offset = address - arena->address;
 
 	if (!arena->address || offset >= heap->geo.arena_size ||
-	    offset >> heap->pool_shift >= arena->ncarved)
+	    offset >> heap->pool_shift >= arena->ncarved ||
+	    kpy_pool_is_hole(arena, offset >> heap->pool_shift))
 		return NULL;
 	return kpy_arena_pool(heap, arena, offset >> heap->pool_shift);
 }

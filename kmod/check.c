@@ -107,8 +107,8 @@ static bool check_usable(struct check *check)
 			return fail(check, "I5: arena %u, %u free pools, comes after one with %u",
 				    arena->slot, arena->nfreepools, last);
 		last = arena->nfreepools;
-		if (last == heap->pools_per_arena &&
-		    (heap->geo.release == KPY_RELEASE_ALWAYS ||
+		if (last >= arena->npools &&
+		    (heap->geo.release == KPY_RELEASE_ALWAYS || kpy_arena_holes(heap, arena) ||
 		     !list_is_last(node, &heap->usable_arenas)))
 			return fail(check, "I9: arena %u is wholly free and was not released",
 				    arena->slot);
@@ -143,7 +143,7 @@ static bool check_slots(struct check *check)
 {
 	struct kpy_heap *heap = check->heap;
 	const struct list_head *node;
-	u64 used = 0, usable = 0, with_free = 0;
+	u64 used = 0, usable = 0, with_free = 0, nfree = 0, holes = 0;
 	u32 slot, unused = 0;
 
 	for (slot = 0; slot < heap->nr_slots; slot++) {
@@ -151,8 +151,10 @@ static bool check_slots(struct check *check)
 
 		used += !!arena->address;
 		with_free += arena->address && arena->nfreepools;
+		nfree += arena->address ? arena->nfreepools : 0;
+		holes += arena->address ? kpy_arena_holes(heap, arena) : 0;
 		if (arena->slot != slot ||
-		    (arena->address && kpy_arena_find(heap, (void *)arena->address) != arena))
+		    (arena->address && !kpy_arena_is_mapped(heap, arena)))
 			return fail(check, "I8: arena_map does not name slot %u", slot);
 	}
 	list_for_each(node, &heap->unused_arenas)
@@ -166,6 +168,9 @@ static bool check_slots(struct check *check)
 	if (used != heap->c.arenas_current || used + unused != heap->nr_slots)
 		return fail(check, "I7: %llu slots in use, %llu counted, %u unused, %u in all",
 			    used, heap->c.arenas_current, unused, heap->nr_slots);
+	if (nfree != heap->free_pools || holes != heap->c.holes)
+		return fail(check, "I12: %llu free pools and %llu holes, counted %lu and %llu",
+			    nfree, holes, heap->free_pools, heap->c.holes);
 	if (kpy_arena_map_count(heap) != used)
 		return fail(check, "I8: arena_map has %u entries for %llu arenas",
 			    kpy_arena_map_count(heap), used);
@@ -266,9 +271,13 @@ static bool check_arena(struct check *check, const struct kpy_arena *arena)
 	struct kpy_heap *heap = check->heap;
 	u32 virgin = heap->pools_per_arena - arena->ncarved;
 	const struct kpy_pool *pool;
-	u32 i, nfree = 0, empty = 0;
+	u32 i, nfree = 0, empty = 0, holes = 0;
 
 	for (i = 0; i < arena->ncarved; i++) {
+		if (kpy_pool_is_hole(arena, i)) {
+			holes++;
+			continue;
+		}
 		if (!check_pool(check, arena, i))
 			return false;
 		empty += !kpy_arena_pool(heap, arena, i)->count;
@@ -277,6 +286,11 @@ static bool check_arena(struct check *check, const struct kpy_arena *arena)
 		if (!pool_exists(heap, pool) || pool->count || ++nfree > arena->ncarved)
 			return fail(check, "I4: freepools of arena %u leads astray after %u pools",
 				    arena->slot, nfree);
+	while (i < heap->pools_per_arena && !kpy_pool_is_hole(arena, i))
+		i++;
+	if (holes != kpy_arena_holes(heap, arena) || i < heap->pools_per_arena)
+		return fail(check, "I12: arena %u: %u holes among its %u carved pools, counted %u",
+			    arena->slot, holes, arena->ncarved, kpy_arena_holes(heap, arena));
 	return (arena->nfreepools == nfree + virgin && nfree == empty) ||
 	       fail(check, "I4: arena %u: nfreepools %u, freepools %u, empty %u, virgin %u",
 		    arena->slot, arena->nfreepools, nfree, empty, virgin);

@@ -48,7 +48,7 @@ static noinline void pool_goes(struct kpy_heap *heap, struct kpy_pool *pool, uns
 	unsigned long release = kpy_pool_became_empty(heap, pool);
 
 	kpy_unlock(heap, flags);
-	kpy_pages_free(release, heap->geo.arena_size);
+	kpy_arena_free(heap, release);
 }
 
 /**
@@ -140,7 +140,7 @@ const char *kpy_classic_free(struct kpy_heap *heap, struct kpy_arena *arena, voi
 	if (pool)
 		release = take_back(heap, pool, ptr, caller);
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
-	kpy_pages_free(release, heap->geo.arena_size);
+	kpy_arena_free(heap, release);
 	return why;
 }
 

@@ -4,7 +4,8 @@
  * call each; knows nothing of the allocator's ways.
  *
  *   version presets create destroy
- *   heaps/NAME/{id,stats,counters,arenas,pools,geometry,mode,validate,reset_peaks}
+ *   heaps/NAME/{id,stats,counters,arenas,cpus,pools,geometry,mode,validate,limit}
+ *   heaps/NAME/{reset_peaks,trim,set_limit}
  *
  * A file is for reading (0400) or for writing (0200), never both: under
  * lockdown a file with a write bit cannot be read.  A write is one whole
@@ -115,6 +116,11 @@ static void show_bytes(struct seq_file *m, const struct kpy_heap_stats *s)
 	show_one(m, "# bytes lost to pool headers", s->bytes_pool_headers);
 	show_one(m, "# bytes lost to quantization", s->bytes_quantization);
 	show_one(m, "# bytes lost to arena alignment", s->bytes_alignment);
+	if (s->geometry.release == KPY_RELEASE_POOL) {
+		snprintf(what, sizeof(what), "%llu holes * %u bytes", s->holes,
+			 s->geometry.pool_size);
+		show_one(m, what, s->bytes_holes);
+	}
 	show_one(m, "Total", s->bytes_total);
 }
 
@@ -161,10 +167,13 @@ static void show_counters(struct seq_file *m, const struct kpy_heap_stats *s)
 		{ "large_blocks", s->large_blocks },
 		{ "large_bytes", s->large_bytes },
 		{ "large_bytes_peak", s->large_bytes_peak },
+		{ "holes", s->holes },
+		{ "holes_total", s->holes_total },
 		{ "held_bytes", s->held_bytes },
 		{ "held_bytes_peak", s->held_bytes_peak },
 		{ "arena_failures", s->arena_failures },
 		{ "alloc_failures", s->alloc_failures },
+		{ "limit_failures", s->limit_failures },
 		{ "bad_pointers", s->bad_pointers },
 	};
 	unsigned int i;
@@ -209,6 +218,16 @@ static int mode_show(struct seq_file *m, void *v)
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(mode);
+
+static int limit_show(struct seq_file *m, void *v)
+{
+	const struct kpy_heap *heap = m->private;
+	u64 limit = READ_ONCE(heap->limit);
+
+	seq_printf(m, "%llu\n", limit == U64_MAX ? 0 : limit);
+	return 0;
+}
+DEFINE_SHOW_ATTRIBUTE(limit);
 
 static int validate_show(struct seq_file *m, void *v)
 {
@@ -317,7 +336,8 @@ static int pools_show(struct seq_file *m, void *v)
 	n = kpy_snapshot_pools(heap, slot, snap);
 	for (i = 0; i < n; i++) {
 		if (snap[i].szidx == KPY_NO_CLASS)
-			seq_printf(m, "%5u %5u      -      -      0         0  virgin\n", slot, i);
+			seq_printf(m, "%5u %5u      -      -      0         0  %s\n", slot, i,
+				   snap[i].hole ? "hole" : "virgin");
 		else
 			seq_printf(m, "%5u %5u %6u %6u %6u %9u  %s\n", slot, i, snap[i].szidx,
 				   kpy_class_size(heap, snap[i].szidx), snap[i].count,
@@ -407,19 +427,61 @@ static ssize_t destroy_write(struct file *file, const char __user *ubuf, size_t 
 	return run_command(file, ubuf, len, destroy_command);
 }
 
-static ssize_t reset_peaks_write(struct file *file, const char __user *ubuf, size_t len,
-				 loff_t *pos)
+/* A command of one heap. */
+static ssize_t run_on_heap(struct file *file, const char __user *ubuf, size_t len,
+			   int (*command)(struct kpy_heap *heap, char *text))
 {
 	char *text = get_command(file, ubuf, len);
 	int err;
 
 	if (IS_ERR(text))
 		return PTR_ERR(text);
-	err = strcmp(strim(text), "1") ? -EINVAL : 0;
-	if (!err)
-		kpy_heap_reset_peaks(file_inode(file)->i_private);
+	err = command(file_inode(file)->i_private, strim(text));
 	kfree(text);
 	return err ?: len;
+}
+
+static int reset_peaks_command(struct kpy_heap *heap, char *text)
+{
+	if (strcmp(text, "1"))
+		return -EINVAL;
+	kpy_heap_reset_peaks(heap);
+	return 0;
+}
+
+static ssize_t reset_peaks_write(struct file *file, const char __user *ubuf, size_t len,
+				 loff_t *pos)
+{
+	return run_on_heap(file, ubuf, len, reset_peaks_command);
+}
+
+static int trim_command(struct kpy_heap *heap, char *text)
+{
+	if (strcmp(text, "1"))
+		return -EINVAL;
+	kpy_heap_trim(heap);
+	return 0;
+}
+
+static ssize_t trim_write(struct file *file, const char __user *ubuf, size_t len, loff_t *pos)
+{
+	return run_on_heap(file, ubuf, len, trim_command);
+}
+
+static int set_limit_command(struct kpy_heap *heap, char *text)
+{
+	u64 limit;
+	int err = kpy_bytes_parse(text, U64_MAX, &limit);
+
+	if (!err)
+		kpy_heap_set_limit(heap, limit);
+	return err;
+}
+
+static ssize_t set_limit_write(struct file *file, const char __user *ubuf, size_t len,
+			       loff_t *pos)
+{
+	return run_on_heap(file, ubuf, len, set_limit_command);
 }
 
 #define DEFINE_COMMAND(name)						\
@@ -432,6 +494,8 @@ static ssize_t reset_peaks_write(struct file *file, const char __user *ubuf, siz
 DEFINE_COMMAND(create);
 DEFINE_COMMAND(destroy);
 DEFINE_COMMAND(reset_peaks);
+DEFINE_COMMAND(trim);
+DEFINE_COMMAND(set_limit);
 
 /* ---- the tree ---- */
 
@@ -455,7 +519,10 @@ void kpy_debugfs_add(struct kpy_heap *heap)
 	debugfs_create_file("geometry", 0400, heap->dir, heap, &geometry_fops);
 	debugfs_create_file("mode", 0400, heap->dir, heap, &mode_fops);
 	debugfs_create_file("validate", 0400, heap->dir, heap, &validate_fops);
+	debugfs_create_file("limit", 0400, heap->dir, heap, &limit_fops);
 	debugfs_create_file("reset_peaks", 0200, heap->dir, heap, &reset_peaks_fops);
+	debugfs_create_file("trim", 0200, heap->dir, heap, &trim_fops);
+	debugfs_create_file("set_limit", 0200, heap->dir, heap, &set_limit_fops);
 }
 
 /**

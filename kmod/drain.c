@@ -35,7 +35,7 @@ void kpy_percpu_free_arenas(struct kpy_heap *heap, unsigned long arenas)
 	while (arenas) {
 		unsigned long next = *(unsigned long *)arenas;
 
-		kpy_pages_free(arenas, heap->geo.arena_size);
+		kpy_arena_free(heap, arenas);
 		arenas = next;
 	}
 }

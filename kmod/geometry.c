@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * L0: geometries: CPython's presets, what is allowed, and their text form
- * `preset=cpython-3.10` or `arena=1M pool=16K align=16 max=512 release=keep-last`.
+ * `preset=cpython-3.10` or `arena=1M pool=16K align=16 max=512 release=keep-last`;
+ * and what else a heap is told when it is made.
  */
 #include <linux/ctype.h>
 #include <linux/kernel.h>
@@ -23,6 +24,7 @@ static const struct {
 static const char *const release_names[] = {
 	[KPY_RELEASE_KEEP_LAST] = "keep-last",
 	[KPY_RELEASE_ALWAYS] = "always",
+	[KPY_RELEASE_POOL] = "pool",
 };
 
 static const char *const mode_names[] = {
@@ -37,6 +39,8 @@ enum option {
 	OPTION_MAX,
 	OPTION_RELEASE,
 	OPTION_MODE,
+	OPTION_LIMIT,
+	OPTION_ACCOUNT,
 };
 
 static const char *const option_names[] = {
@@ -46,6 +50,8 @@ static const char *const option_names[] = {
 	[OPTION_MAX] = "max",
 	[OPTION_RELEASE] = "release",
 	[OPTION_MODE] = "mode",
+	[OPTION_LIMIT] = "limit",
+	[OPTION_ACCOUNT] = "account",
 };
 
 /**
@@ -142,26 +148,67 @@ int kpy_geometry_check(const struct kpy_geometry *geo, const char **why)
 }
 EXPORT_SYMBOL_GPL(kpy_geometry_check);
 
-/* Bytes, or with a suffix K or M. */
-static int parse_size(char *text, u32 *size)
+/**
+ * kpy_bytes_parse() - read a number of bytes
+ * @text: digits, perhaps with a suffix K, M or G; written to
+ * @max: largest valid one
+ * @bytes: set to it
+ *
+ * Context: Any.
+ * Return: 0, -EINVAL, or -ERANGE for a number beyond @max.
+ */
+int kpy_bytes_parse(char *text, u64 max, u64 *bytes)
 {
+	static const char suffixes[] = "KMG";
 	size_t len = strlen(text);
-	unsigned int shift = 0;
-	u64 bytes;
+	const char *suffix = len ? strchr(suffixes, text[len - 1]) : NULL;
+	unsigned int shift = suffix ? (suffix - suffixes + 1) * 10 : 0;
 	int err;
 
-	if (len && (text[len - 1] == 'K' || text[len - 1] == 'M')) {
-		shift = text[len - 1] == 'K' ? 10 : 20;
+	if (suffix)
 		text[len - 1] = '\0';
-	}
 	if (!isdigit(*text))
 		return -EINVAL;
-	err = kstrtoull(text, 10, &bytes);
+	err = kstrtoull(text, 10, bytes);
 	if (err)
 		return err;
-	if (bytes > U32_MAX >> shift)
+	if (*bytes > max >> shift)
 		return -ERANGE;
-	*size = bytes << shift;
+	*bytes <<= shift;
+	return 0;
+}
+
+static int parse_size(char *text, u32 *size)
+{
+	u64 bytes;
+	int err = kpy_bytes_parse(text, U32_MAX, &bytes);
+
+	if (!err)
+		*size = bytes;
+	return err;
+}
+
+static int set_release(struct kpy_geometry *geo, const char *text, const char **why)
+{
+	int i;
+
+	*why = "release is keep-last, always, pool or arena, which is keep-last";
+	i = strcmp(text, "arena") ? match_string(release_names, ARRAY_SIZE(release_names), text) :
+				    KPY_RELEASE_KEEP_LAST;
+	if (i < 0)
+		return -EINVAL;
+	geo->release = i;
+	return 0;
+}
+
+static int set_account(struct kpy_heap_params *params, const char *text, const char **why)
+{
+	*why = "account is on or off";
+	params->flags &= ~KPY_HEAP_ACCOUNT;
+	if (!strcmp(text, "on"))
+		params->flags |= KPY_HEAP_ACCOUNT;
+	else if (strcmp(text, "off"))
+		return -EINVAL;
 	return 0;
 }
 
@@ -192,15 +239,16 @@ static int set_option(struct kpy_heap_params *params, enum option option, char *
 	case OPTION_MAX:
 		return parse_size(value, &geo->max_small);
 	case OPTION_RELEASE:
-		i = parse_name(release_names, ARRAY_SIZE(release_names), value,
-			       "release is keep-last or always", why);
-		geo->release = i;
-		return i < 0 ? -EINVAL : 0;
+		return set_release(geo, value, why);
 	case OPTION_MODE:
 		i = parse_name(mode_names, ARRAY_SIZE(mode_names), value,
 			       "mode is classic or percpu", why);
 		params->mode = i;
 		return i < 0 ? -EINVAL : 0;
+	case OPTION_LIMIT:
+		return kpy_bytes_parse(value, U64_MAX, &params->limit);
+	case OPTION_ACCOUNT:
+		return set_account(params, value, why);
 	}
 	return -EINVAL;
 }
@@ -211,7 +259,7 @@ static int parse_option(struct kpy_heap_params *params, const char *key, char *v
 {
 	int option = match_string(option_names, ARRAY_SIZE(option_names), key);
 
-	*why = "options are preset, arena, pool, align, max, release and mode";
+	*why = "options are preset, arena, pool, align, max, release, mode, limit and account";
 	if (option < 0)
 		return -EINVAL;
 	*why = "an option is given twice";
@@ -234,14 +282,14 @@ static int set_preset(struct kpy_heap_params *params, const char *name, const ch
 /**
  * kpy_geometry_parse() - read the text form
  * @options: `key=value` words; written to
- * @params: geometry and mode are set
+ * @params: geometry, mode, limit and flags are set
  * @why: set to a line that says what is wrong
  *
  * preset= comes first, further options change it.  Without it arena= and
  * pool= are needed, and the rest is as in CPython 3.10.  No option comes twice.
  *
  * Context: Any.
- * Return: 0, -EINVAL, or -ERANGE for a number beyond 32 bits.
+ * Return: 0, -EINVAL, or -ERANGE for a number beyond 32 bits, a limit beyond 64.
  */
 int kpy_geometry_parse(char *options, struct kpy_heap_params *params, const char **why)
 {
@@ -254,6 +302,8 @@ int kpy_geometry_parse(char *options, struct kpy_heap_params *params, const char
 	params->geometry.arena_size = 0;
 	params->geometry.pool_size = 0;
 	params->mode = KPY_MODE_CLASSIC;
+	params->limit = 0;
+	params->flags = 0;
 
 	while ((word = strsep(&options, " \t\n"))) {
 		if (!*word)

@@ -396,6 +396,7 @@ static void heap_set_constants(struct kpy_heap *heap, const struct kpy_heap_para
 	heap->pool_mask = ~(geo->pool_size - 1UL);
 	heap->mode = params->mode;
 	heap->flags = params->flags;
+	heap->limit = params->limit ?: U64_MAX;
 	heap->id = id;
 	strscpy(heap->name, params->name, sizeof(heap->name));
 	if (params->mode == KPY_MODE_PERCPU)
@@ -425,6 +426,7 @@ struct kpy_heap *kpy_heap_new(const struct kpy_heap_params *params, u32 id)
 		return ERR_PTR(-ENOMEM);
 	heap_set_constants(heap, params, id);
 	raw_spin_lock_init(&heap->lock);
+	kpy_release_init(heap);
 	if (kpy_arenas_init(heap) || kpy_large_init(heap) ||
 	    kpy_percpu_init(heap)) {
 		kpy_heap_delete(heap);
@@ -443,6 +445,7 @@ void kpy_heap_delete(struct kpy_heap *heap)
 {
 	kpy_snapshot_event(heap, KPY_SNAPSHOT_END);
 	kpy_percpu_exit(heap);
+	kpy_release_exit(heap);
 	report_live(heap);
 	kpy_large_exit(heap);
 	kpy_arenas_exit(heap);

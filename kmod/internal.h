@@ -11,10 +11,13 @@
 #define pr_fmt(fmt) "kpymalloc: " fmt
 
 /* pages.c APIs: */
-unsigned long kpy_pages_alloc(size_t size, gfp_t gfp);
-void kpy_pages_free(unsigned long address, size_t size);
+unsigned long kpy_pages_alloc(size_t size, size_t part, gfp_t gfp);
+void kpy_pages_free(unsigned long address, size_t size, size_t part);
+void kpy_pages_split(unsigned long address, size_t size);
+void kpy_pages_free_split(unsigned long address, size_t size, size_t part);
 
 /* geometry.c APIs: */
+int kpy_bytes_parse(char *text, u64 max, u64 *bytes);
 int kpy_geometry_parse(char *options, struct kpy_heap_params *params, const char **why);
 const char *kpy_release_name(enum kpy_release release);
 const char *kpy_mode_name(enum kpy_mode mode);
@@ -26,7 +29,23 @@ void kpy_arenas_exit(struct kpy_heap *heap);
 bool kpy_arena_grow(struct kpy_heap *heap, gfp_t gfp);
 struct kpy_pool *kpy_arena_take_pool(struct kpy_heap *heap);
 unsigned long kpy_arena_put_pool(struct kpy_heap *heap, struct kpy_pool *pool);
+void kpy_arena_free(struct kpy_heap *heap, unsigned long gone);
+
+#define KPY_REAP_PARTS 32
+
+struct kpy_reap {			/* memory taken from a heap, to be freed after unlocking */
+	u32 nr;
+	u32 pools;
+	struct {
+		unsigned long address;
+		size_t size;		/* an arena that was never split, or pools in a row */
+	} part[KPY_REAP_PARTS];
+};
+
+bool kpy_arena_reap(struct kpy_heap *heap, unsigned long pools, struct kpy_reap *reap);
+void kpy_arena_free_reaped(struct kpy_heap *heap, const struct kpy_reap *reap);
 struct kpy_arena *kpy_arena_find(const struct kpy_heap *heap, const void *ptr);
+bool kpy_arena_is_mapped(const struct kpy_heap *heap, const struct kpy_arena *arena);
 u32 kpy_arena_map_count(const struct kpy_heap *heap);
 
 /* pool.c APIs: */
@@ -110,6 +129,7 @@ void kpy_heap_delete(struct kpy_heap *heap);
 
 /* stats.c APIs: */
 void kpy_count_held(struct kpy_heap *heap, s64 bytes);
+bool kpy_may_hold(const struct kpy_heap *heap, u64 bytes);
 void kpy_count_large(struct kpy_heap *heap, s64 bytes);
 void kpy_count_small(struct kpy_heap *heap, u64 *allocs, u64 *frees);
 void kpy_snapshot_event(struct kpy_heap *heap, enum kpy_snapshot what);
@@ -129,8 +149,9 @@ struct kpy_arenas_snapshot {
 
 struct kpy_pool_snapshot {
 	u32 count;
-	u16 szidx;				/* KPY_NO_CLASS: never carved */
+	u16 szidx;				/* KPY_NO_CLASS: never carved, or a hole */
 	u8 state;				/* enum kpy_pool_state */
+	bool hole;
 };
 
 struct kpy_arenas_snapshot *kpy_snapshot_arenas(struct kpy_heap *heap);
@@ -142,9 +163,21 @@ void kpy_kfuncs_init(void);
 
 /* registry.c APIs: */
 struct kpy_heap *kpy_registry_owner(const void *ptr, struct kpy_arena **arena);
+void kpy_registry_each_rcu(void (*visit)(struct kpy_heap *heap, void *arg), void *arg);
+void kpy_registry_each(void (*visit)(struct kpy_heap *heap, void *arg), void *arg);
 int kpy_heap_create_unowned(const struct kpy_heap_params *params);
 int kpy_heap_destroy_name(const char *name);
 void kpy_registry_exit(void);
+
+/* reclaim.c APIs: */
+void kpy_release_init(struct kpy_heap *heap);
+void kpy_release_exit(struct kpy_heap *heap);
+unsigned long kpy_release_some(struct kpy_heap *heap, unsigned long pages);
+unsigned long kpy_releasable_pages(const struct kpy_heap *heap);
+
+/* shrinker.c APIs: */
+int kpy_shrinker_init(void);
+void kpy_shrinker_exit(void);
 
 /* debugfs.c APIs: */
 void kpy_debugfs_init(void);

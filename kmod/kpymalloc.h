@@ -48,10 +48,13 @@ enum kpy_mode {
  * @KPY_RELEASE_KEEP_LAST: at once unless it is the last usable one (CPython 3.9
  *                         and later)
  * @KPY_RELEASE_ALWAYS: at once (CPython 3.8 and earlier)
+ * @KPY_RELEASE_POOL: as %KPY_RELEASE_KEEP_LAST; besides, the pages of free pools
+ *                    of other arenas go back once nobody needed them for a while
  */
 enum kpy_release {
 	KPY_RELEASE_KEEP_LAST,
 	KPY_RELEASE_ALWAYS,
+	KPY_RELEASE_POOL,
 };
 
 /**
@@ -72,6 +75,8 @@ struct kpy_geometry {
 
 /* flags of struct kpy_heap_params */
 #define KPY_HEAP_SILENT		0x1	/* count bad pointers, no stack dump (tests) */
+#define KPY_HEAP_ACCOUNT	0x2	/* memory is charged to the memcg of who causes it */
+#define KPY_HEAP_ON_DEMAND	0x4	/* free pools wait for kpy_heap_trim() (tests) */
 
 /**
  * struct kpy_heap_params - what a heap is made from
@@ -79,12 +84,15 @@ struct kpy_geometry {
  * @geometry: sizes; see kpy_preset() for CPython's
  * @mode: locking
  * @flags: KPY_HEAP_*
+ * @limit: most bytes that the heap may hold, arenas and large blocks together;
+ *         0 for no limit
  */
 struct kpy_heap_params {
 	const char *name;
 	struct kpy_geometry geometry;
 	enum kpy_mode mode;
 	unsigned int flags;
+	u64 limit;
 };
 
 /**
@@ -116,7 +124,8 @@ struct kpy_class_stats {
  * @bytes_pool_headers: headers of pools in use
  * @bytes_quantization: what is left over behind the last block of pools in use
  * @bytes_alignment: 0, arenas are naturally aligned
- * @bytes_total: sum of the six; equals the bytes of all arenas
+ * @bytes_holes: @holes in bytes
+ * @bytes_total: sum of the seven; equals the bytes of all arenas
  * @allocs: small blocks ever handed out
  * @frees: small blocks ever taken back
  * @reallocs: kpy_realloc() calls that had a block and succeeded
@@ -127,10 +136,13 @@ struct kpy_class_stats {
  * @large_blocks: such blocks now
  * @large_bytes: their requested bytes now
  * @large_bytes_peak: most of @large_bytes
- * @held_bytes: arenas and large blocks now
+ * @holes: pools of these arenas whose pages went back alone
+ * @holes_total: such pools ever
+ * @held_bytes: arenas but for holes, and large blocks, now
  * @held_bytes_peak: most of @held_bytes
  * @arena_failures: arenas that could not be had
  * @alloc_failures: requests that ended in NULL
+ * @limit_failures: those of them that the limit refused
  * @bad_pointers: pointers refused by free, realloc and usable_size
  * @c: the counters from @arenas_total to @bad_pointers by one name
  */
@@ -147,6 +159,7 @@ struct kpy_heap_stats {
 	u64 bytes_pool_headers;
 	u64 bytes_quantization;
 	u64 bytes_alignment;
+	u64 bytes_holes;
 	u64 bytes_total;
 
 	struct_group_tagged(kpy_counters, c,
@@ -163,10 +176,13 @@ struct kpy_heap_stats {
 		u64 large_blocks;
 		u64 large_bytes;
 		u64 large_bytes_peak;
+		u64 holes;
+		u64 holes_total;
 		u64 held_bytes;
 		u64 held_bytes_peak;
 		u64 arena_failures;
 		u64 alloc_failures;
+		u64 limit_failures;
 		u64 bad_pointers;
 	);
 };
@@ -231,6 +247,8 @@ int kpy_block_find(struct kpy_heap *heap, void *ptr, struct kpy_block_info *info
 
 void kpy_heap_stats(struct kpy_heap *heap, struct kpy_heap_stats *stats);
 void kpy_heap_reset_peaks(struct kpy_heap *heap);
+unsigned long kpy_heap_trim(struct kpy_heap *heap);
+void kpy_heap_set_limit(struct kpy_heap *heap, u64 limit);
 int kpy_heap_validate(struct kpy_heap *heap, char *why, size_t len);
 
 void *kpy_zalloc(struct kpy_heap *heap, size_t size, gfp_t gfp);

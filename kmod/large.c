@@ -128,6 +128,16 @@ static struct kpy_large *table_find(const struct kpy_heap *heap, const void *ptr
 	return NULL;
 }
 
+static void *refuse(struct kpy_heap *heap)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	heap->c.limit_failures++;
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	return NULL;
+}
+
 /**
  * kpy_large_alloc() - serve a request from the general allocator
  * @heap: the heap
@@ -137,7 +147,8 @@ static struct kpy_large *table_find(const struct kpy_heap *heap, const void *ptr
  * @caller: for the trace event
  *
  * Context: Any but NMI, heap->lock not held; sleeps if @gfp allows.
- * Return: the block, NULL if there is no memory or @size is above INT_MAX.
+ * Return: the block, NULL if there is no memory, the heap's limit does not
+ * allow for it, or @size is above INT_MAX.
  */
 void *kpy_large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, bool fallback,
 		      unsigned long caller)
@@ -151,6 +162,11 @@ void *kpy_large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, bool fallba
 	if (size > INT_MAX)
 		return NULL;
 	gfp &= ~GFP_ZONEMASK;
+	if (heap->flags & KPY_HEAP_ACCOUNT)
+		gfp |= __GFP_ACCOUNT;
+	/* So that it is not even asked for; what counts is the look under the lock. */
+	if (unlikely(READ_ONCE(heap->c.held_bytes) + size > READ_ONCE(heap->limit)))
+		return refuse(heap);
 	large = kmem_cache_alloc(large_cache, gfp & ~__GFP_ZERO);
 	if (!large)
 		return NULL;
@@ -165,6 +181,8 @@ void *kpy_large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, bool fallba
 	spare = chunk_prepare(heap, chunk, gfp & ~__GFP_ZERO);
 
 	raw_spin_lock_irqsave(&heap->lock, flags);
+	if (unlikely(!kpy_may_hold(heap, large_held(ptr, size ?: 1))))
+		goto unlock;
 	spare = table_insert(heap, large, spare, chunk);
 	heap->c.large_allocs++;
 	heap->c.large_fallbacks += fallback;
@@ -175,6 +193,13 @@ void *kpy_large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, bool fallba
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
 	kvfree(spare);
 	return ptr;
+
+unlock:
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	kvfree(spare);
+	large_release(ptr);
+	kmem_cache_free(large_cache, large);
+	return refuse(heap);
 }
 
 /**

@@ -132,6 +132,9 @@ struct kpy_pool *kpy_pool_of_block(const struct kpy_heap *heap, const struct kpy
 	*why = "in a pool that was never carved";
 	if (offset >> heap->pool_shift >= arena->ncarved)
 		return NULL;
+	*why = "in a pool that was given back";
+	if (kpy_pool_is_hole(arena, offset >> heap->pool_shift))
+		return NULL;
 
 	pool = kpy_arena_pool(heap, arena, offset >> heap->pool_shift);
 	in_pool = offset & (heap->geo.pool_size - 1);

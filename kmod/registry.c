@@ -16,6 +16,8 @@
 
 #include "internal.h"
 
+#define KNOWN_FLAGS (KPY_HEAP_SILENT | KPY_HEAP_ACCOUNT | KPY_HEAP_ON_DEMAND)
+
 static DEFINE_MUTEX(registry_lock);
 static LIST_HEAD(kpy_heaps);	/* read under RCU too; a name that BPF programs find */
 static u32 next_id;
@@ -52,7 +54,7 @@ static int check_params(const struct kpy_heap_params *params)
 		pr_notice("heap refused: %s\n", why);
 		return -EINVAL;
 	}
-	if (params->mode > KPY_MODE_PERCPU || params->flags & ~KPY_HEAP_SILENT) {
+	if (params->mode > KPY_MODE_PERCPU || params->flags & ~KNOWN_FLAGS) {
 		pr_notice("heap refused: unknown mode or flags\n");
 		return -EINVAL;
 	}
@@ -244,6 +246,40 @@ struct kpy_heap *kpy_registry_owner(const void *ptr, struct kpy_arena **arena)
 			return heap;
 	}
 	return NULL;
+}
+
+/**
+ * kpy_registry_each_rcu() - look at all heaps without waiting for anybody
+ * @visit: called for each heap; may not sleep
+ * @arg: for @visit
+ *
+ * Context: Any but NMI.
+ */
+void kpy_registry_each_rcu(void (*visit)(struct kpy_heap *heap, void *arg), void *arg)
+{
+	struct kpy_heap *heap;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(heap, &kpy_heaps, registry)
+		visit(heap, arg);
+	rcu_read_unlock();
+}
+
+/**
+ * kpy_registry_each() - look at all heaps
+ * @visit: called for each heap; may sleep
+ * @arg: for @visit
+ *
+ * Context: Process, may sleep.  Takes registry_lock.
+ */
+void kpy_registry_each(void (*visit)(struct kpy_heap *heap, void *arg), void *arg)
+{
+	struct kpy_heap *heap;
+
+	mutex_lock(&registry_lock);
+	list_for_each_entry(heap, &kpy_heaps, registry)
+		visit(heap, arg);
+	mutex_unlock(&registry_lock);
 }
 
 /**

@@ -27,6 +27,39 @@ void kpy_count_held(struct kpy_heap *heap, s64 bytes)
 }
 
 /**
+ * kpy_may_hold() - does the limit leave room?
+ * @heap: the heap
+ * @bytes: for so much
+ *
+ * Context: heap->lock held.
+ * Return: as asked.
+ */
+bool kpy_may_hold(const struct kpy_heap *heap, u64 bytes)
+{
+	lockdep_assert_held(&heap->lock);
+	return heap->c.held_bytes + bytes <= heap->limit;
+}
+
+/**
+ * kpy_heap_set_limit() - let a heap hold no more than so much
+ * @heap: the heap
+ * @limit: bytes, 0 for no limit
+ *
+ * A heap that holds more keeps what it has.
+ *
+ * Context: Any but NMI.
+ */
+void kpy_heap_set_limit(struct kpy_heap *heap, u64 limit)
+{
+	unsigned long flags;
+
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	heap->limit = limit ?: U64_MAX;
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+}
+EXPORT_SYMBOL_GPL(kpy_heap_set_limit);
+
+/**
  * kpy_count_large() - requested bytes of large blocks changed
  * @heap: the heap
  * @bytes: by how much
@@ -107,8 +140,10 @@ static void stats_sum(struct kpy_heap_stats *s)
 {
 	s->arenas_reclaimed = s->arenas_total - s->arenas_current;
 	s->bytes_unused_pools = s->unused_pools * s->geometry.pool_size;
+	s->bytes_holes = s->holes * s->geometry.pool_size;
 	s->bytes_total = s->bytes_allocated + s->bytes_available + s->bytes_unused_pools +
-			 s->bytes_pool_headers + s->bytes_quantization + s->bytes_alignment;
+			 s->bytes_pool_headers + s->bytes_quantization + s->bytes_alignment +
+			 s->bytes_holes;
 }
 
 /**
@@ -134,7 +169,7 @@ void kpy_heap_stats(struct kpy_heap *heap, struct kpy_heap_stats *stats)
 	kpy_heap_settle(heap);
 	stats->c = heap->c;
 	kpy_count_small(heap, &stats->c.allocs, &stats->c.frees);
-	stats->unused_pools = heap->c.arenas_current * heap->pools_per_arena;
+	stats->unused_pools = heap->c.arenas_current * heap->pools_per_arena - heap->c.holes;
 	for (i = 0; i < heap->nr_classes; i++)
 		stats_of_class(heap, i, stats);
 	kpy_snapshot_event(heap, KPY_SNAPSHOT_STATS);
@@ -243,7 +278,8 @@ u32 kpy_snapshot_pools(struct kpy_heap *heap, u32 slot, struct kpy_pool_snapshot
 		n = heap->pools_per_arena;
 	for (i = 0; i < n; i++) {
 		to[i].szidx = KPY_NO_CLASS;
-		if (i >= arena->ncarved)
+		to[i].hole = kpy_pool_is_hole(arena, i);
+		if (i >= arena->ncarved || to[i].hole)
 			continue;
 		pool = kpy_arena_pool(heap, arena, i);
 		to[i].szidx = pool->szidx;

@@ -14,6 +14,9 @@
  *   +--------+--------+--------+--------+-------------------------+
  *     used     empty    full     empty    freepools: 3 -> 1, a LIFO
  *
+ *   with release=pool a pool may also be a hole: its pages went back alone and
+ *   are somebody else's; nobody touches it until its arena goes
+ *
  *   pool (pool_size, one size class at a time)
  *   +--------+-------+-------+-------+-------+----------------+---+
  *   | header | block | free -+-block-+> free | never carved   | Q |
@@ -25,16 +28,18 @@
  *   I2  a pool:   freeblock is empty <=> count == capacity <=> full
  *   I3  a pool:   in usedpools[its class] <=> 0 < count < capacity
  *   I4  an arena: nfreepools == length of freepools + pools never carved
- *                            == pools with count 0, carved or not
+ *                            == pools with count 0, carved or not, but no holes
  *   I5  the heap: usable_arenas holds the arenas with nfreepools > 0,
  *                 by ascending nfreepools
  *   I6  the heap: nfp2lasta[k] is the last arena of the list with k free pools
  *   I7  the heap: slots in use + unused slots == slots of the vector
  *   I8  the heap: arena_map names the slot of each arena, and no other
- *   I9  the heap: a wholly free arena is the last usable one (keep-last),
- *                 or there is none (always)
+ *   I9  the heap: a wholly free arena is the last usable one and has no holes
+ *                 (keep-last, pool), or there is none (always)
  *   I10 the heap: allocs - frees == sum of in_use == sum of count
  *   I11 the heap: the large blocks in the table == large_blocks, large_bytes
+ *   I12 an arena: npools + pools marked in holes, all of them carved, == pools per
+ *                 arena; over the arenas: holes == holes, nfreepools == free_pools
  *
  * Lock order: cpus_read_lock() > percpu_lock, registry_lock > percpu_lock > heap->lock.
  * heap->lock is raw and taken with interrupts off; under it nothing is allocated,
@@ -47,6 +52,7 @@
 #include <linux/list.h>
 #include <linux/log2.h>
 #include <linux/spinlock.h>
+#include <linux/workqueue.h>
 
 #include "kpymalloc.h"
 
@@ -57,6 +63,7 @@
 #define KPY_MAP_LEAF		BIT(KPY_MAP_LEAF_BITS)
 #define KPY_NO_CLASS		U8_MAX	/* szidx of a pool that was never laid out */
 #define KPY_NO_SLOT		U32_MAX	/* of no arena */
+#define KPY_RELEASE_DELAY	HZ	/* how long a pool stays free before its pages go */
 #define KPY_SECRET_BIT		BIT(16)	/* the lowest one of heap->pool_tag */
 #define KPY_MAG_WORDS		48	/* of a magazine */
 #define KPY_MAG_BLOCKS		(KPY_MAG_WORDS - 1)
@@ -134,6 +141,9 @@ static_assert(KPY_MAX_CLASSES * sizeof(struct kpy_front) <= KPY_SECRET_BIT);
  * @slot: place in the vector; constant, read without the lock
  * @nfreepools: emptied pools and pools never carved
  * @ncarved: pools carved so far; virgin memory follows
+ * @npools: pools but for holes, whose pages went back alone
+ * @holes: those, a bitmap; NULL but for release=pool.  Stays with the slot,
+ *         read without the lock by block.c
  */
 struct kpy_arena {
 	struct list_head node;
@@ -143,6 +153,8 @@ struct kpy_arena {
 	u32 slot;
 	u32 nfreepools;
 	u32 ncarved;
+	u32 npools;
+	unsigned long *holes;
 };
 
 /*
@@ -305,6 +317,11 @@ struct kpy_cpu {
  * @nr_slots: its length
  * @map: address -> slot
  * @large: live blocks of the general allocator
+ * @limit: most bytes that may be held, U64_MAX for no limit
+ * @free_pools: sum of nfreepools; read without the lock by the shrinker
+ * @free_low: least of @free_pools since the last look of @release_work: so many
+ *            nobody needed meanwhile
+ * @release_pending: @release_work is going to look, or never shall
  * @lingering: mode classic: the pool that lingers, see enum kpy_pool_state
  * @class: the size classes
  * @depot: mode percpu: full magazines that any CPU may take, by class
@@ -312,6 +329,7 @@ struct kpy_cpu {
  * @c: counters; an event of trace.h fires at the line that counts, so that
  *     totals of tracers and these agree
  * @reported: a bad pointer was reported; the next ones are only counted
+ * @release_work: gives back pools that stay free, see reclaim.c
  * @percpu: in the list of heaps of mode percpu; under percpu_lock
  * @registry: in the list of all heaps; changed under registry_lock, read under RCU
  * @users: kpy_heap_get() minus kpy_heap_put(), 1 for its creator; under registry_lock
@@ -348,6 +366,10 @@ struct kpy_heap {
 	u32 nr_slots;
 	struct kpy_arena_map map;
 	struct kpy_large_table large;
+	u64 limit;
+	unsigned long free_pools;
+	unsigned long free_low;
+	bool release_pending;
 	struct kpy_pool *lingering;
 	struct kpy_class class[KPY_MAX_CLASSES];
 	struct kpy_shelf depot[KPY_MAX_CLASSES];
@@ -355,6 +377,7 @@ struct kpy_heap {
 	struct kpy_counters c;
 	bool reported;
 
+	struct delayed_work release_work;
 	struct list_head percpu;
 	struct list_head registry;
 	unsigned int users;
@@ -404,6 +427,17 @@ static inline struct kpy_pool *kpy_arena_pool(const struct kpy_heap *heap,
 					      const struct kpy_arena *arena, u32 index)
 {
 	return (struct kpy_pool *)(arena->address + ((unsigned long)index << heap->pool_shift));
+}
+
+static inline u32 kpy_arena_holes(const struct kpy_heap *heap, const struct kpy_arena *arena)
+{
+	return heap->pools_per_arena - arena->npools;
+}
+
+/* Its memory is not ours any more.  Without the lock: true for now, or as of before. */
+static inline bool kpy_pool_is_hole(const struct kpy_arena *arena, u32 index)
+{
+	return arena->holes && test_bit(index, arena->holes);
 }
 
 static inline enum kpy_pool_state kpy_pool_state(const struct kpy_pool *pool)

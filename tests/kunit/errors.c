@@ -420,7 +420,7 @@ static const struct kpy_geometry refused[] = {
 	{ SZ_256K, SZ_4K, 16, 528, ANY },
 	{ SZ_256K, SZ_4K, 16, 1024, ANY },
 	{ SZ_256K, SZ_4K, 16, ~0U, ANY },
-	{ SZ_256K, SZ_4K, 16, 512, KPY_RELEASE_ALWAYS + 1 },
+	{ SZ_256K, SZ_4K, 16, 512, KPY_RELEASE_POOL + 1 },
 	{ SZ_256K, SZ_4K, 16, 512, ~0U },
 	{},
 };

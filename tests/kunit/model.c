@@ -86,6 +86,7 @@ struct model_arena {
 	bool live;
 	u64 serial;
 	u32 nfree;
+	u32 holes;
 	u32 carved;
 	struct seq emptied;	/* the LIFO of pools, its top last */
 	struct model_pool *pool;
@@ -252,7 +253,8 @@ static void model_give_pool(struct model *m, u32 slot, u32 index)
 	seq_push(&arena->emptied, index);
 	at = seq_find(&m->usable, slot);
 	seq_remove(&m->usable, slot);
-	if (++arena->nfree == m->pools && (m->geo.release == KPY_RELEASE_ALWAYS || !last)) {
+	if (++arena->nfree + arena->holes == m->pools &&
+	    (m->geo.release == KPY_RELEASE_ALWAYS || arena->holes || !last)) {
 		model_drop_arena(m, slot);
 		seq_push(&m->unused, slot);
 		m->s.arenas_current--;
@@ -264,6 +266,34 @@ static void model_give_pool(struct model *m, u32 slot, u32 index)
 		while (at < m->usable.n && m->arena[m->usable.v[at]].nfree < arena->nfree)
 			at++;
 	seq_insert(&m->usable, at, slot);
+}
+
+/* All free pools go, an arena without others as well; returns their number. */
+static u32 model_trim(struct model *m)
+{
+	bool by_pool = m->geo.release == KPY_RELEASE_POOL;
+	struct model_arena *arena;
+	u32 slot, pools = 0;
+
+	while (m->usable.n) {
+		slot = m->usable.v[m->usable.n - 1];
+		arena = &m->arena[slot];
+		if (arena->nfree < m->pools && !by_pool)
+			break;
+		pools += arena->nfree;
+		m->usable.n--;
+		if (arena->nfree == m->pools) {
+			model_drop_arena(m, slot);
+			seq_push(&m->unused, slot);
+			m->s.arenas_current--;
+			continue;
+		}
+		arena->holes += arena->nfree;
+		arena->nfree = 0;
+		arena->carved = m->pools;
+		arena->emptied.n = 0;
+	}
+	return pools;
 }
 
 static void model_free(struct model *m, const struct kpy_block_info *at)
@@ -293,6 +323,7 @@ static void model_sum(struct model *m)
 	for (i = 0; i < MODEL_ARENAS; i++) {
 		arena = &m->arena[i];
 		m->s.unused_pools += arena->nfree;
+		m->s.holes += arena->holes;
 		for (j = 0; arena->live && j < m->pools; j++) {
 			pool = &arena->pool[j];
 			if (!pool->count)
@@ -333,6 +364,7 @@ struct run {
 	u32 op;
 	u32 phase_end;
 	bool growing;
+	bool trims;
 };
 
 static u32 dice(struct run *run, u32 n)
@@ -493,6 +525,13 @@ static bool do_realloc(struct run *run, struct thing *t)
 	return true;
 }
 
+static bool do_trim(struct run *run)
+{
+	u32 pages = model_trim(run->model) * (run->model->geo.pool_size >> PAGE_SHIFT);
+
+	return kpy_heap_trim(run->heap) == pages || differs(run, "not so many pages were trimmed");
+}
+
 static bool free_all(struct run *run)
 {
 	bool ok = true;
@@ -518,6 +557,8 @@ static bool do_op(struct run *run)
 
 	if (run->op == run->phase_end)
 		return next_phase(run);
+	if (run->trims && !dice(run, 200))
+		return do_trim(run);
 	if (!t->ptr)
 		return run->growing || !dice(run, 8) ? do_alloc(run, t) : true;
 	if (!dice(run, 4))
@@ -546,6 +587,7 @@ static void compare_stats(struct kunit *test, const struct kpy_heap_stats *is,
 	KUNIT_EXPECT_EQ(test, is->arenas_highwater, s->arenas_highwater);
 	KUNIT_EXPECT_EQ(test, is->arenas_reclaimed, s->arenas_total - s->arenas_current);
 	KUNIT_EXPECT_EQ(test, is->unused_pools, s->unused_pools);
+	KUNIT_EXPECT_EQ(test, is->holes, s->holes);
 	KUNIT_EXPECT_EQ(test, is->allocs, s->allocs);
 	KUNIT_EXPECT_EQ(test, is->frees, s->frees);
 	KUNIT_EXPECT_EQ(test, is->reallocs, s->reallocs);
@@ -574,6 +616,7 @@ static void run_random(struct run *run)
 static const struct scenario {
 	struct kpy_geometry geo;
 	u64 seed;
+	bool trims;
 } scenarios[] = {
 	{ { 256 << 10, 16 << 10, 16, 512, KPY_RELEASE_KEEP_LAST }, 1 },
 	{ { 128 << 10, 4 << 10, 16, 512, KPY_RELEASE_KEEP_LAST }, 2 },
@@ -585,15 +628,24 @@ static const struct scenario {
 	{ { 16 << 10, 8 << 10, 32, 256, KPY_RELEASE_KEEP_LAST }, 8 },
 	{ { 128 << 10, 64 << 10, 32, 512, KPY_RELEASE_KEEP_LAST }, 9 },
 	{ { 16 << 10, 4 << 10, 16, 512, KPY_RELEASE_KEEP_LAST }, 10 },
+	{ { 256 << 10, 16 << 10, 16, 512, KPY_RELEASE_POOL }, 11, true },
+	{ { 128 << 10, 4 << 10, 16, 512, KPY_RELEASE_POOL }, 12, true },
+	{ { 64 << 10, 4 << 10, 8, 512, KPY_RELEASE_POOL }, 13, true },
+	{ { 16 << 10, 4 << 10, 16, 512, KPY_RELEASE_POOL }, 14, true },
+	{ { 512 << 10, 4 << 10, 16, 512, KPY_RELEASE_POOL }, 15, true },
+	{ { 64 << 10, 16 << 10, 16, 512, KPY_RELEASE_POOL }, 16 },
+	{ { 64 << 10, 4 << 10, 16, 512, KPY_RELEASE_KEEP_LAST }, 17, true },
+	{ { 16 << 10, 4 << 10, 16, 512, KPY_RELEASE_ALWAYS }, 18, true },
 };
 
 static void describe(const struct scenario *scenario, char *desc)
 {
+	static const char *const rules[] = { "keep-last", "always", "pool" };
 	const struct kpy_geometry *geo = &scenario->geo;
 
-	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "seed %llu: arena %u pool %u align %u max %u %s",
+	snprintf(desc, KUNIT_PARAM_DESC_SIZE, "seed %llu: arena %u pool %u align %u max %u %s%s",
 		 scenario->seed, geo->arena_size, geo->pool_size, geo->alignment, geo->max_small,
-		 geo->release == KPY_RELEASE_ALWAYS ? "always" : "keep-last");
+		 rules[geo->release], scenario->trims ? " trims" : "");
 }
 
 KUNIT_ARRAY_PARAM(scenario, scenarios, describe);
@@ -612,6 +664,7 @@ static void model_and_heap_agree(struct kunit *test)
 	run->model = model_new(&scenario->geo);
 	KUNIT_ASSERT_NOT_NULL(test, run->model);
 	prandom_seed_state(&run->rnd, scenario->seed);
+	run->trims = scenario->trims;
 
 	run_random(run);
 	KUNIT_EXPECT_EQ(test, run->op, ops);
@@ -621,7 +674,12 @@ static void model_and_heap_agree(struct kunit *test)
 	compare_stats(test, is, &run->model->s);
 	KUNIT_EXPECT_GT(test, is->arenas_total, 1);
 	KUNIT_EXPECT_GT(test, is->reallocs_in_place, 0);
+	KUNIT_EXPECT_EQ(test, is->holes_total > 0,
+			run->trims && scenario->geo.release == KPY_RELEASE_POOL);
 	free_all(run);
+	kt_expect_valid(test, run->heap);
+	kpy_heap_stats(run->heap, is);
+	KUNIT_EXPECT_EQ(test, is->held_bytes, is->bytes_total - is->bytes_holes);
 	model_delete(run->model);
 }
 

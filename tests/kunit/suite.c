@@ -48,14 +48,23 @@ void kt_exit(struct kunit *test)
 
 struct kpy_heap *kt_heap(struct kunit *test, const struct kpy_geometry *geo)
 {
-	struct kpy_heap_params params = { .geometry = *geo, .flags = KPY_HEAP_SILENT };
+	struct kpy_heap_params params = {
+		.geometry = *geo,
+		.flags = KPY_HEAP_SILENT | KPY_HEAP_ON_DEMAND,
+	};
+
+	return kt_heap_of(test, &params);
+}
+
+struct kpy_heap *kt_heap_of(struct kunit *test, struct kpy_heap_params *params)
+{
 	struct kt *kt = test->priv;
 	struct kpy_heap *heap;
 	char name[16];
 
 	snprintf(name, sizeof(name), "kunit-%u", kt->nr_heaps);
-	params.name = name;
-	heap = kt->nr_heaps < KT_ITEMS ? kpy_heap_create(&params) : ERR_PTR(-ENOSPC);
+	params->name = name;
+	heap = kt->nr_heaps < KT_ITEMS ? kpy_heap_create(params) : ERR_PTR(-ENOSPC);
 	if (IS_ERR(heap)) {
 		KUNIT_FAIL(test, "no heap: error %ld", PTR_ERR(heap));
 		return NULL;

@@ -30,6 +30,7 @@ extern struct kunit_suite kpy_sizes_suite;
 extern struct kunit_suite kpy_pool_suite;
 extern struct kunit_suite kpy_arena_suite;
 extern struct kunit_suite kpy_release_suite;
+extern struct kunit_suite kpy_reclaim_suite;
 extern struct kunit_suite kpy_realloc_suite;
 extern struct kunit_suite kpy_large_suite;
 extern struct kunit_suite kpy_errors_suite;
@@ -40,8 +41,14 @@ extern struct kunit_suite kpy_context_suite;
 int kt_init(struct kunit *test);
 void kt_exit(struct kunit *test);
 
-/* A silent heap; NULL, and the case has failed, if it cannot be had. */
+/*
+ * A silent heap that gives nothing back by itself; NULL, and the case has failed,
+ * if it cannot be had.
+ */
 struct kpy_heap *kt_heap(struct kunit *test, const struct kpy_geometry *geo);
+
+/* Likewise one made to order, but for its name. */
+struct kpy_heap *kt_heap_of(struct kunit *test, struct kpy_heap_params *params);
 
 /* Zeroed memory. */
 void *kt_memory(struct kunit *test, size_t size);

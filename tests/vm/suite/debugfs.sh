@@ -5,6 +5,8 @@
 # leaves: lockdown
 . ./lib.sh
 
+READERS="arenas counters cpus geometry id limit mode pools stats validate"
+
 # geometry NAME: the file on one line
 geometry() { tr '\n' ' ' < "$K/heaps/$1/geometry"; }
 
@@ -19,11 +21,11 @@ test_tree() {
 		"./create ./destroy ./presets ./version"
 	must $K/create 'h preset=cpython-3.10'
 	is "files of a heap" "$(cd $K/heaps && find . -type f | sort | xargs)" \
-		"./h/arenas ./h/counters ./h/cpus ./h/geometry ./h/id ./h/mode ./h/pools ./h/reset_peaks ./h/stats ./h/validate"
+		"./h/arenas ./h/counters ./h/cpus ./h/geometry ./h/id ./h/limit ./h/mode ./h/pools ./h/reset_peaks ./h/set_limit ./h/stats ./h/trim ./h/validate"
 	is "readers are for root alone" \
-		"$(stat -c '%a %u:%g' $K/version $K/presets $K/heaps/h/[acgimpsv]* | sort -u)" "400 0:0"
+		"$(cd $K/heaps/h && stat -c '%a %u:%g' $K/version $K/presets $READERS | sort -u)" "400 0:0"
 	is "writers are for root alone" \
-		"$(stat -c '%a %u:%g' $K/create $K/destroy $K/heaps/h/reset_peaks | sort -u)" "200 0:0"
+		"$(stat -c '%a %u:%g' $K/create $K/destroy $K/heaps/h/reset_peaks $K/heaps/h/trim $K/heaps/h/set_limit | sort -u)" "200 0:0"
 	must $K/destroy h
 	is "a heap's directory goes with it" "$(ls $K/heaps)" ""
 }
@@ -45,6 +47,10 @@ test_geometry() {
 	makes changed 'preset=cpython-3.10 align=32 max=256 release=always' "arena 1048576 pool 16384 align 32 max 256 release always classes 8 pools_per_arena 64 pool_header 64"
 	makes bytes 'arena=16384 pool=4096' "arena 16384 pool 4096 align 16 max 512 release keep-last classes 32 pools_per_arena 4 pool_header 48"
 	makes suffixes 'mode=classic arena=4M pool=64K align=8 max=8' "arena 4194304 pool 65536 align 8 max 8 release keep-last classes 1 pools_per_arena 64 pool_header 48"
+	makes arena 'arena=16K pool=4K release=arena' "arena 16384 pool 4096 align 16 max 512 release keep-last classes 32 pools_per_arena 4 pool_header 48"
+	makes pools 'arena=16K pool=4K release=pool' "arena 16384 pool 4096 align 16 max 512 release pool classes 32 pools_per_arena 4 pool_header 48"
+	makes limited 'arena=16K pool=4K limit=1G account=on' "arena 16384 pool 4096 align 16 max 512 release keep-last classes 32 pools_per_arena 4 pool_header 48"
+	is "limit of limited" "$(cat $K/heaps/limited/limit)" 1073741824
 	makes many 'arena=4M pool=4K' "arena 4194304 pool 4096 align 16 max 512 release keep-last classes 32 pools_per_arena 1024 pool_header 48"
 	is "blanks between the words" "$(printf ' \t blanks\t\n preset=cpython-3.9 \n' | ./wr $K/create)" OK
 	is "each heap has its id" "$(cat $K/heaps/*/id | sort -nu | wc -l)" "$(ls $K/heaps | wc -l)"
@@ -77,8 +83,8 @@ class   size   num pools   blocks in use  avail blocks
 Total                              =                    0"
 	is "counters of an empty heap" "$(tr '\n' ' ' < $K/heaps/h/counters)" \
 "allocs 0 frees 0 reallocs 0 reallocs_in_place 0 large_allocs 0 large_frees 0 \
-large_fallbacks 0 large_blocks 0 large_bytes 0 large_bytes_peak 0 held_bytes 0 \
-held_bytes_peak 0 arena_failures 0 alloc_failures 0 bad_pointers 0 "
+large_fallbacks 0 large_blocks 0 large_bytes 0 large_bytes_peak 0 holes 0 holes_total 0 \
+held_bytes 0 held_bytes_peak 0 arena_failures 0 alloc_failures 0 limit_failures 0 bad_pointers 0 "
 	is "arenas of an empty heap" "$(cat $K/heaps/h/arenas)" "\
 0 slots, 0 arenas, 0 usable
 
@@ -209,7 +215,7 @@ test_lockdown() {
 	[ -w /sys/kernel/security/lockdown ] || { echo "# no lockdown in this kernel"; return; }
 	must $K/create 'h preset=cpython-3.10'
 	echo integrity > /sys/kernel/security/lockdown
-	is "lockdown: readers" "$(cat $K/version $K/presets $K/heaps/h/[acgimpsv]* > /dev/null && echo OK)" OK
+	is "lockdown: readers" "$(cd $K/heaps/h && cat $K/version $K/presets $READERS > /dev/null && echo OK)" OK
 	is "lockdown: create" "$(put $K/create 'x preset=cpython-3.10')" "open EPERM"
 }
 

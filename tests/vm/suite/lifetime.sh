@@ -4,7 +4,7 @@
 # kernels: 6.12 6.1 rt debug
 . ./lib.sh
 
-FILES="id stats counters arenas pools geometry mode validate"
+FILES="id stats counters arenas pools geometry limit validate"
 
 # The heap's files are open, one of them half read, when it goes.
 test_open_files() {

@@ -91,6 +91,15 @@ test_create_options() {
 	explains EINVAL "x $P release=never" 'release is'
 	explains EINVAL "x $P mode=" 'mode'
 	explains EINVAL "x $P mode=turbo" 'mode is classic or percpu'
+	explains EINVAL "x $P release=pools" 'release is'
+	explains EINVAL "x $P account=" 'account is'
+	explains EINVAL "x $P account=1" 'account is'
+	explains EINVAL "x $P limit=" 'not a size'
+	explains EINVAL "x $P limit=-1" 'not a size'
+	explains EINVAL "x $P limit=1T" 'not a size'
+	explains ERANGE "x $P limit=17179869184G" 'not a size'
+	explains ERANGE "x $P limit=18446744073709551616" 'not a size'
+	explains EINVAL "x $P limit=1M limit=1M" 'twice'
 	explains EINVAL "x $P align=8 max=256 align=8" 'twice'
 	explains EINVAL "x $P release=always release=always" 'twice'
 	explains EINVAL 'x \377\376\001\002=\200' 'options are'
@@ -187,15 +196,33 @@ test_destroy() {
 	refuses ENOENT destroy h
 }
 
-test_reset_peaks() {
+# A file that takes `1' and nothing else.
+test_one() {
 	local text
 
 	for text in 0 2 -1 11 '1 1' 1x 01 +1 yes 4294967297 18446744073709551617 99999999999999999999 '\377'; do
-		refuses EINVAL heaps/h/reset_peaks "$text"
+		refuses EINVAL heaps/h/$1 "$text"
 	done
-	same heaps/h/reset_peaks
-	takes heaps/h/reset_peaks 1
-	is "reset_peaks '1' and blanks" "$(printf ' 1\t\n' | ./wr $K/heaps/h/reset_peaks)" OK
+	same heaps/h/$1
+	takes heaps/h/$1 1
+	is "$1 '1' and blanks" "$(printf ' 1\t\n' | ./wr $K/heaps/h/$1)" OK
+}
+
+test_set_limit() {
+	local text
+
+	for text in -1 +1 0x10 1T 1k 1KK K '1 1' 1.5 '\377'; do
+		refuses EINVAL heaps/h/set_limit "$text"
+	done
+	for text in 18446744073709551616 99999999999999999999 17179869184G 18014398509481984K; do
+		refuses ERANGE heaps/h/set_limit "$text"
+	done
+	same heaps/h/set_limit
+	is "  nor the limit" "$(cat $K/heaps/h/limit)" 0
+	takes heaps/h/set_limit 17179869183G
+	is "a limit of 17179869183G" "$(cat $K/heaps/h/limit)" 18446744072635809792
+	is "set_limit '0' and blanks" "$(printf ' 0\t\n' | ./wr $K/heaps/h/set_limit)" OK
+	is "no limit" "$(cat $K/heaps/h/limit)" 0
 }
 
 # The readers cannot be written, nor read by anybody but root.
@@ -203,7 +230,7 @@ test_readers() {
 	local file
 
 	for file in version presets heaps/h/id heaps/h/stats heaps/h/counters heaps/h/arenas heaps/h/pools \
-		heaps/h/geometry heaps/h/mode heaps/h/validate; do
+		heaps/h/geometry heaps/h/mode heaps/h/validate heaps/h/cpus heaps/h/limit; do
 		refuses EINVAL $file 1
 		refuses "open EACCES" $file '' -r -u 1000
 		refuses EFAULT $file '' -r -b
@@ -236,7 +263,11 @@ same create
 test_create_length
 test_handed_over
 test_any heaps/h/reset_peaks 1
-test_reset_peaks
+test_one reset_peaks
+test_any heaps/h/trim 1
+test_one trim
+test_any heaps/h/set_limit 1M
+test_set_limit
 test_readers
 lab rewind
 test_any destroy h
