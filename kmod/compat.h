@@ -8,6 +8,7 @@
 
 #include <linux/btf.h>
 #include <linux/btf_ids.h>
+#include <linux/shrinker.h>
 #include <linux/slab.h>
 
 #ifndef __bpf_kfunc		/* before 6.3 */
@@ -16,6 +17,25 @@
 
 #ifndef SLAB_NO_MERGE		/* before 6.5: a flag that costs nothing and has that effect */
 #define SLAB_NO_MERGE		SLAB_NOLEAKTRACE
+#endif
+
+#ifndef SHRINKER_ALLOCATED	/* before 6.7: the caller has the memory */
+static inline struct shrinker *shrinker_alloc(unsigned int flags, const char *name)
+{
+	return kzalloc(sizeof(struct shrinker), GFP_KERNEL);
+}
+
+static inline void shrinker_register(struct shrinker *shrinker)
+{
+	if (register_shrinker(shrinker, KBUILD_MODNAME))
+		pr_warn("%s: no shrinker\n", KBUILD_MODNAME);
+}
+
+static inline void shrinker_free(struct shrinker *shrinker)
+{
+	unregister_shrinker(shrinker);
+	kfree(shrinker);
+}
 #endif
 
 #ifndef BTF_KFUNCS_START	/* before 6.9 */

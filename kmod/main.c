@@ -14,10 +14,15 @@ static int __init kpymalloc_init(void)
 	err = kpy_percpu_module_init();
 	if (err)
 		goto err_large;
+	err = kpy_shrinker_init();
+	if (err)
+		goto err_percpu;
 	kpy_kfuncs_init();
 	kpy_debugfs_init();
 	return 0;
 
+err_percpu:
+	kpy_percpu_module_exit();
 err_large:
 	kpy_large_module_exit();
 	return err;
@@ -27,6 +32,7 @@ static void __exit kpymalloc_exit(void)
 {
 	kpy_registry_exit();
 	kpy_debugfs_exit();
+	kpy_shrinker_exit();
 	kpy_percpu_module_exit();
 	kpy_large_module_exit();
 }
