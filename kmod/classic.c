@@ -95,6 +95,8 @@ void *kpy_classic_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned 
 			return NULL;
 	}
 	ptr = kpy_pool_pop(heap, &heap->class[szidx], pool);
+	if (want_init_on_free())
+		*(void **)ptr = NULL;	/* the link; all else is wiped */
 	heap->c.allocs++;
 	trace_kpy_alloc(heap->id, ptr, size, szidx, pool, pool->arenaindex, caller);
 	raw_spin_unlock_irqrestore(&heap->lock, flags);

@@ -28,11 +28,11 @@ static __always_inline struct kpy_pool *kpy_classic_pool(struct kpy_heap *heap,
 	return pool;
 }
 
-/* Tracers are told by classic.c, which also wipes what is freed. */
+/* Tracers are told by classic.c, which also wipes what is free. */
 static __always_inline bool kpy_classic_trylock_alloc(struct kpy_heap *heap, unsigned long *flags)
 {
 	return !trace_kpy_alloc_enabled() && !trace_kpy_pool_state_enabled() &&
-	       likely(kpy_trylock(heap, flags));
+	       !want_init_on_free() && likely(kpy_trylock(heap, flags));
 }
 
 static __always_inline bool kpy_classic_trylock_free(struct kpy_heap *heap, unsigned long *flags)

@@ -35,6 +35,8 @@ extern struct kunit_suite kpy_realloc_suite;
 extern struct kunit_suite kpy_large_suite;
 extern struct kunit_suite kpy_errors_suite;
 extern struct kunit_suite kpy_model_suite;
+extern struct kunit_suite kpy_wipe_suite;
+extern struct kunit_suite kpy_bulk_suite;
 extern struct kunit_suite kpy_context_suite;
 
 /* .init and .exit of every suite; exit validates and destroys the case's heaps. */
