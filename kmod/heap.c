@@ -171,7 +171,9 @@ static noinline void *alloc_in_interrupt(struct kpy_heap *heap, size_t size, gfp
 {
 	void *ptr = kpy_front_pop_irq(heap, heap->fast.front[size]);
 
-	return likely(ptr) ? ptr : heap_alloc(heap, size, gfp, caller);
+	if (unlikely(!ptr))
+		return heap_alloc(heap, size, gfp, caller);
+	return want_init_on_alloc(gfp) ? memset(ptr, 0, size) : ptr;
 }
 
 static noinline void free_in_interrupt(struct kpy_heap *heap, struct kpy_front __percpu *front,
@@ -202,12 +204,12 @@ void *(kpy_alloc)(struct kpy_heap *heap, size_t size, gfp_t gfp)
 {
 	void *ptr;
 
-	if (likely(size <= heap->fast.max) && !want_init_on_alloc(gfp)) {
+	if (likely(size <= heap->fast.max)) {
 		if (unlikely(kpy_in_interrupt()))
 			return alloc_in_interrupt(heap, size, gfp, _RET_IP_);
 		ptr = kpy_front_pop(heap->fast.front[size]);
 		if (likely(ptr))
-			return ptr;
+			return want_init_on_alloc(gfp) ? memset(ptr, 0, size) : ptr;
 	}
 	return heap_alloc(heap, size, gfp, _RET_IP_);
 }

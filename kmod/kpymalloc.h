@@ -17,6 +17,7 @@
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/stddef.h>
+#include <linux/string.h>
 #include <linux/types.h>
 
 #include "front.h"
@@ -265,14 +266,14 @@ int kpy_cache_init(struct kpy_cache *cache, struct kpy_heap *heap, size_t size);
 static __always_inline void *kpy_alloc_inline(struct kpy_heap *heap, size_t size, gfp_t gfp)
 {
 	const struct kpy_fast *fast = (const struct kpy_fast *)heap;
+	void *block;
 
-	if (likely(size <= fast->max) && !want_init_on_alloc(gfp) && likely(!kpy_in_interrupt())) {
-		void *block = kpy_front_pop(fast->front[size]);
-
-		if (likely(block))
-			return block;
-	}
-	return kpy_alloc(heap, size, gfp);
+	if (unlikely(size > fast->max) || unlikely(kpy_in_interrupt()))
+		return kpy_alloc(heap, size, gfp);
+	block = kpy_front_pop(fast->front[size]);
+	if (unlikely(!block))
+		return kpy_alloc(heap, size, gfp);
+	return want_init_on_alloc(gfp) ? memset(block, 0, size) : block;
 }
 #define kpy_alloc(heap, size, gfp) kpy_alloc_inline(heap, size, gfp)
 
@@ -286,14 +287,12 @@ static __always_inline void *kpy_alloc_inline(struct kpy_heap *heap, size_t size
  */
 static __always_inline void *kpy_cache_alloc(const struct kpy_cache *cache, gfp_t gfp)
 {
-	if (!want_init_on_alloc(gfp)) {
-		void *block = likely(!kpy_in_interrupt()) ? kpy_front_pop(cache->front) :
-			      kpy_front_pop_irq(cache->heap, cache->front);
+	void *block = likely(!kpy_in_interrupt()) ? kpy_front_pop(cache->front) :
+		      kpy_front_pop_irq(cache->heap, cache->front);
 
-		if (likely(block))
-			return block;
-	}
-	return (kpy_alloc)(cache->heap, cache->size, gfp);
+	if (unlikely(!block))
+		return (kpy_alloc)(cache->heap, cache->size, gfp);
+	return want_init_on_alloc(gfp) ? memset(block, 0, cache->size) : block;
 }
 
 /**

@@ -42,7 +42,7 @@ RULES = [(re.compile(pattern), purpose, holds.split()) for pattern, purpose, hol
     (r'mov 0x[0-9a-f]+\(R,R,8\),R', 'size', ''),
     (r'add 0x[0-9a-f]+\(R\),R', 'size', ''),
     ('{init_on_alloc}', 'zero', ''),
-    (r'test \$0x1,Rh', 'zero', 'e'),
+    (r'(test|and) \$0x1,Rh', 'zero', 'e'),
     (r'testl \$0xff0100,%gs:pcpu_hot', 'context', 'e'),
     (r'incl %gs:pcpu_hot', 'preempt', ''),
     (r'decl %gs:pcpu_hot', 'preempt', 'ne'),
