@@ -36,6 +36,7 @@ extern struct kunit_suite kpy_large_suite;
 extern struct kunit_suite kpy_errors_suite;
 extern struct kunit_suite kpy_model_suite;
 extern struct kunit_suite kpy_wipe_suite;
+extern struct kunit_suite kpy_percpu_suite;
 extern struct kunit_suite kpy_bulk_suite;
 extern struct kunit_suite kpy_context_suite;
 
