@@ -21,7 +21,7 @@
 #include "pool.h"
 #include "trace.h"
 
-#define SHELF_MAX	9	/* magazines of a class that a CPU keeps: batches of 256 take no lock */
+#define SHELF_MAX	9	/* magazines of a class that a CPU keeps, for batches of 256 */
 #define EXCHANGE	4	/* magazines that it gives or gets when the lock is taken */
 #define REFILL_BYTES	4096	/* of blocks that an empty front gets from pools */
 #define REFILL_MIN	4	/* blocks */

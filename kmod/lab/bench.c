@@ -23,6 +23,7 @@
 #define MIXED		100000		/* live blocks */
 #define MIXED_SLICE	10000
 #define LARGE		1064		/* bytes */
+#define TRACE_REPS	3
 #define SMP_OPS		0x8000		/* a thread */
 #define SEED		42
 
@@ -36,7 +37,8 @@ static const struct bench_pattern patterns[] = {
 #define BATCHES		SECTIONS, .ops = BATCH, .slice = BATCH, .size = BENCH_SIZE, \
 			.resizable = true
 #define MIXES		SECTIONS, .ops = MIXED, .slice = MIXED_SLICE
-#define THREADS		.reps = BENCH_SMP_REPS, .ops = SMP_OPS, .size = BENCH_SIZE, .resizable = true
+#define THREADS		.reps = BENCH_SMP_REPS, .ops = SMP_OPS, .size = BENCH_SIZE, \
+			.resizable = true
 	{ "pair_fixed", PAIR, .timed = STEP_PAIR_FIXED, .size = BENCH_SIZE, .resizable = true },
 	{ "pair_var", PAIR, .timed = STEP_PAIR_VAR, .size = BENCH_SIZE, .resizable = true },
 	{ "pair_const", PAIR, .timed = STEP_PAIR_CONST, .size = BENCH_SIZE },
@@ -58,6 +60,8 @@ static const struct bench_pattern patterns[] = {
 	{ "mixed_alloc", MIXES, .timed = STEP_MIXED_ALLOC },
 	{ "mixed_random_free", MIXES, .before = STEP_MIXED_ALLOC, .timed = STEP_MIXED_FREE },
 	{ "churn", MIXES, .before = STEP_MIXED_ALLOC, .timed = STEP_CHURN },
+	{ "trace", .measure = bench_measure_sections, .reps = TRACE_REPS, .timed = STEP_TRACE,
+	  .slice = MIXED_SLICE },
 	{ "smp_pairs_one", bench_measure_pairs, THREADS },
 	{ "smp_pairs_all", bench_measure_pairs, THREADS, .all_cpus = true },
 	{ "smp_batch256_one", bench_measure_batches, THREADS },
@@ -157,7 +161,7 @@ static int measure(struct bench_run *run)
 		.backend = run->backend->name,
 		.pattern = run->pattern->name,
 		.size = run->job.size,
-		.ops = run->pattern->ops,
+		.ops = run->ops,
 	};
 	int err;
 
@@ -192,6 +196,20 @@ static int choose_size(struct bench_run *run, u64 size)
 	return 0;
 }
 
+static int choose_ops(struct bench_run *run, const struct bench_trace *trace)
+{
+	run->ops = run->pattern->ops;
+	run->job.count = min_t(u32, run->ops, MIXED);
+	if (run->ops)
+		return 0;
+	if (!trace->ops)
+		return bench_refuse(-ENOENT, "run: no trace has been taken");
+	run->ops = trace->nr_ops;
+	run->job.ops = trace->ops;
+	run->job.count = trace->nr_blocks;
+	return 0;
+}
+
 /**
  * lab_bench_run - measure a pattern on an allocator
  * @b: benchmark
@@ -201,7 +219,7 @@ static int choose_size(struct bench_run *run, u64 size)
  *
  * Context: Process context under @b->lock, may sleep and take long.
  * Return: 0, -EINVAL for an unknown name, -EBUSY while blocks are held, -ERANGE for too
- * big a block, -ENOENT without a heap, -ENODEV without a second CPU, -ENOMEM, -ENOSPC,
+ * big a block, -ENOENT without a heap or a trace, -ENODEV without a second CPU, -ENOMEM, -ENOSPC,
  * -EINTR on a signal.
  */
 int lab_bench_run(struct lab_bench *b, const char *backend, const char *pattern, u64 size)
@@ -224,8 +242,10 @@ int lab_bench_run(struct lab_bench *b, const char *backend, const char *pattern,
 	err = choose_size(&run, size);
 	if (err)
 		return err;
+	err = choose_ops(&run, &b->trace);
+	if (err)
+		return err;
 	run.job.heap = b->heap;
-	run.job.count = min_t(u32, run.pattern->ops, MIXED);
 	run.job.chunk = run.pattern->chunk;
 	return measure(&run);
 }
@@ -283,12 +303,14 @@ int lab_bench_set_heap(struct lab_bench *b, const char *name)
 /**
  * lab_bench_init - no heap, no blocks, no results
  * @b: benchmark, all zeroes
+ * @replay: from where it takes traces
  *
  * Context: Process context.
  */
-void lab_bench_init(struct lab_bench *b)
+void lab_bench_init(struct lab_bench *b, struct lab_replay *replay)
 {
 	mutex_init(&b->lock);
+	b->replay = replay;
 }
 
 /**
@@ -301,6 +323,7 @@ void lab_bench_exit(struct lab_bench *b)
 {
 	if (b->held_by)
 		bench_job_close(&b->held, b->held_by);
+	bench_trace_free(&b->trace);
 	put_heap(b);
 	mutex_destroy(&b->lock);
 }

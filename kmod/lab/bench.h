@@ -7,6 +7,7 @@
  *   bench_steps.h     the loops with the calls of one allocator
  *   bench_backends.c  the allocators
  *   bench_job.c       the memory a measurement needs besides the blocks
+ *   bench_trace.c     what a recorded program asks of an allocator
  *   bench_section.c   times a loop: here, in an interrupt, on blocks of another CPU
  *   bench_smp.c       times threads on several CPUs at once
  *   bench_hold.c      blocks that are held while somebody counts free pages
@@ -36,6 +37,38 @@
 #define BENCH_GFP	GFP_KERNEL
 #endif
 
+/* What is done to a block. */
+enum bench_op_kind {
+	BENCH_ALLOC,
+	BENCH_ZALLOC,
+	BENCH_REALLOC,
+	BENCH_FREE,
+};
+
+/**
+ * struct bench_op - a request of a recorded program
+ * @kind: what is done
+ * @size: bytes asked for
+ * @block: to which block
+ */
+struct bench_op {
+	u16 kind;
+	u16 size;
+	u32 block;
+};
+
+/**
+ * struct bench_trace - the small requests of a recorded program
+ * @ops: they, as many as @nr_ops; %NULL if there is no trace
+ * @nr_ops: requests
+ * @nr_blocks: numbers of blocks, each used but once
+ */
+struct bench_trace {
+	struct bench_op *ops;
+	u32 nr_ops;
+	u32 nr_blocks;
+};
+
 /**
  * struct bench_job - what a step works on
  * @heap: for kpymalloc
@@ -44,6 +77,7 @@
  * @classes: for blocks of any size up to %KPY_SMALL_MAX, likewise
  * @blocks: @count of them; %NULL where there is none
  * @sizes: of @blocks, where they differ
+ * @ops: of a recorded program
  * @fresh: of the blocks that come in their place
  * @order: a permutation of their numbers
  * @count: of blocks
@@ -57,6 +91,7 @@ struct bench_job {
 	struct lab_caches classes;
 	void **blocks;
 	u16 *sizes;
+	const struct bench_op *ops;
 	u16 *fresh;
 	u32 *order;
 	u32 count;
@@ -80,6 +115,7 @@ enum bench_step {
 	STEP_CHURN,		/* a random block goes, another comes in its place */
 	STEP_BULK_ALLOC,
 	STEP_BULK_FREE,
+	STEP_TRACE,
 	BENCH_NR_STEPS,
 };
 
@@ -118,11 +154,13 @@ struct bench_pattern;
  * @backend: the allocator
  * @pattern: what is done
  * @job: to what
+ * @ops: of each step
  */
 struct bench_run {
 	const struct bench_backend *backend;
 	const struct bench_pattern *pattern;
 	struct bench_job job;
+	u32 ops;
 };
 
 /* Where a step is done. */
@@ -142,7 +180,7 @@ enum bench_where {
  * @timed: step that is
  * @where: where
  * @reps: repetitions
- * @ops: of each step
+ * @ops: of each step, 0 for those of the trace
  * @slice: ops at one time with interrupts off
  * @chunk: blocks a bulk call
  * @size: of blocks, 0 for mixed ones
@@ -189,12 +227,16 @@ struct bench_result {
  * @heap: held; %NULL if none is chosen
  * @held_by: the backend of the blocks held, %NULL if there are none
  * @held: they
+ * @replay: has the traces
+ * @trace: taken from there
  */
 struct lab_bench {
 	struct mutex lock;	/* of all that follows */
 	struct kpy_heap *heap;
 	const struct bench_backend *held_by;
 	struct bench_job held;
+	struct lab_replay *replay;
+	struct bench_trace trace;
 };
 
 extern struct lab_error lab_bench_error;
@@ -202,7 +244,7 @@ extern struct lab_error lab_bench_error;
 #define bench_refuse(err, ...) lab_report_refuse(&lab_bench_error, err, __VA_ARGS__)
 
 /* bench.c APIs: */
-void lab_bench_init(struct lab_bench *b);
+void lab_bench_init(struct lab_bench *b, struct lab_replay *replay);
 void lab_bench_exit(struct lab_bench *b);
 int lab_bench_set_heap(struct lab_bench *b, const char *name);
 int lab_bench_run(struct lab_bench *b, const char *backend, const char *pattern, u64 size);
@@ -217,6 +259,10 @@ void bench_shuffle(u32 *order, u32 count, u64 seed);
 
 /* bench_backends.c APIs: */
 const struct bench_backend *bench_backend_find(const char *name);
+
+/* bench_trace.c APIs: */
+int lab_bench_trace(struct lab_bench *b);
+void bench_trace_free(struct bench_trace *t);
 
 /* bench_section.c APIs: */
 int bench_measure_sections(struct bench_run *run, struct bench_time *time);

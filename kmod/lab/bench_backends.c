@@ -2,7 +2,7 @@
 /*
  * The allocators that are measured.
  *
- * Another one needs: NAME_alloc and NAME_free for blocks of any size, their
+ * Another one needs: NAME_alloc, NAME_free and NAME_realloc for blocks of any size, the
  * _fixed forms for one size chosen before (all the same here for those that
  * make no use of it), NAME_alloc_bulk and NAME_free_bulk, a way to free a block
  * wherever it came from, its bench_steps.h and a line in backends[].
@@ -29,6 +29,12 @@ static noinline __noclone void nothing_free(void *ptr)
 	asm volatile("" : : "r" (ptr) : "memory");
 }
 
+static noinline __noclone void *nothing_realloc(void *ptr, size_t size, gfp_t gfp)
+{
+	asm volatile("" : "+r" (ptr) : : "memory");
+	return ptr;
+}
+
 static noinline __noclone u32 nothing_alloc_bulk(u32 count, void **blocks)
 {
 	asm volatile("" : "+r" (count) : : "memory");
@@ -48,6 +54,12 @@ static __always_inline void *none_alloc(const struct bench_job *job, size_t size
 static __always_inline void none_free(const struct bench_job *job, void *ptr, size_t size)
 {
 	nothing_free(ptr);
+}
+
+static __always_inline void *none_realloc(const struct bench_job *job, void *ptr, size_t old,
+					  size_t size)
+{
+	return nothing_realloc(ptr, size, BENCH_GFP);
 }
 
 static __always_inline u32 none_alloc_bulk(const struct bench_job *job, u32 count, void **blocks)
@@ -78,6 +90,12 @@ static __always_inline void *kpymalloc_alloc(const struct bench_job *job, size_t
 static __always_inline void kpymalloc_free(const struct bench_job *job, void *ptr, size_t size)
 {
 	kpy_free(job->heap, ptr);
+}
+
+static __always_inline void *kpymalloc_realloc(const struct bench_job *job, void *ptr, size_t old,
+					       size_t size)
+{
+	return kpy_realloc(job->heap, ptr, size, BENCH_GFP);
 }
 
 static __always_inline void *kpymalloc_alloc_fixed(const struct bench_job *job, size_t size,
@@ -132,6 +150,12 @@ static __always_inline void kmalloc_free(const struct bench_job *job, void *ptr,
 	kfree(ptr);
 }
 
+static __always_inline void *kmalloc_realloc(const struct bench_job *job, void *ptr, size_t old,
+					     size_t size)
+{
+	return krealloc(ptr, size, BENCH_GFP);
+}
+
 static __always_inline u32 kmalloc_alloc_bulk(const struct bench_job *job, u32 count,
 					      void **blocks)
 {
@@ -162,6 +186,14 @@ static __always_inline void *cache_alloc(const struct bench_job *job, size_t siz
 static __always_inline void cache_free(const struct bench_job *job, void *ptr, size_t size)
 {
 	kmem_cache_free(lab_cache_of(&job->classes, size), ptr);
+}
+
+static __always_inline void *cache_realloc(const struct bench_job *job, void *ptr, size_t old,
+					   size_t size)
+{
+	if (lab_cache_of(&job->classes, old) == lab_cache_of(&job->classes, size))
+		return ptr;
+	return bench_move(job, ptr, old, size, cache_alloc, cache_free);
 }
 
 static __always_inline void *cache_alloc_fixed(const struct bench_job *job, size_t size, gfp_t gfp)

@@ -65,6 +65,11 @@ static int do_run(void *b, char *arg)
 	return err ?: lab_bench_run(b, backend, pattern, size);
 }
 
+static int do_trace(void *b, char *unused)
+{
+	return lab_bench_trace(b);
+}
+
 static int do_clear(void *b, char *unused)
 {
 	return lab_bench_clear(b);
@@ -110,6 +115,7 @@ static const struct lab_command commands[] = {
 	{ "heap ", do_heap },
 	{ "heap", do_heap },
 	{ "run ", do_run },
+	{ "trace", do_trace },
 	{ "clear", do_clear },
 	{ "hold ", do_hold },
 	{ "release all", do_release_all },

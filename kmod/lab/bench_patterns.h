@@ -13,11 +13,14 @@
 #define _KPYLAB_BENCH_PATTERNS_H
 
 #include <linux/compiler.h>
+#include <linux/minmax.h>
+#include <linux/string.h>
 
 #include "bench.h"
 
 typedef void *(*bench_alloc_fn)(const struct bench_job *job, size_t size, gfp_t gfp);
 typedef void (*bench_free_fn)(const struct bench_job *job, void *ptr, size_t size);
+typedef void *(*bench_realloc_fn)(const struct bench_job *job, void *ptr, size_t old, size_t size);
 typedef u32 (*bench_alloc_bulk_fn)(const struct bench_job *job, u32 count, void **blocks);
 typedef void (*bench_free_bulk_fn)(const struct bench_job *job, u32 count, void **blocks);
 
@@ -161,6 +164,53 @@ static __always_inline u32 bench_bulk_free(const struct bench_job *job, u32 from
 	for (; from < to; from += chunk)
 		free_bulk(job, chunk, blocks + from);
 	return from;
+}
+
+static __always_inline void *bench_do_op(const struct bench_job *job, const struct bench_op *op,
+					 bench_alloc_fn alloc, bench_realloc_fn realloc)
+{
+	if (op->kind == BENCH_ALLOC)
+		return alloc(job, op->size, BENCH_GFP);
+	if (op->kind == BENCH_ZALLOC)
+		return alloc(job, op->size, BENCH_GFP | __GFP_ZERO);
+	return realloc(job, job->blocks[op->block], job->sizes[op->block], op->size);
+}
+
+static __always_inline u32 bench_trace(const struct bench_job *job, u32 from, u32 to,
+				       bench_alloc_fn alloc, bench_realloc_fn realloc,
+				       bench_free_fn free)
+{
+	const struct bench_op *op = job->ops + from;
+	u16 *sizes = job->sizes;
+	void **blocks = job->blocks;
+	void *ptr;
+
+	for (; from < to; from++, op++) {
+		if (op->kind == BENCH_FREE) {
+			free(job, blocks[op->block], sizes[op->block]);
+			ptr = NULL;
+		} else {
+			ptr = bench_do_op(job, op, alloc, realloc);
+			if (unlikely(!ptr))
+				break;
+		}
+		blocks[op->block] = ptr;
+		sizes[op->block] = op->size;
+	}
+	return from;
+}
+
+/* For allocators that cannot resize. */
+static __always_inline void *bench_move(const struct bench_job *job, void *ptr, size_t old,
+					size_t size, bench_alloc_fn alloc, bench_free_fn free)
+{
+	void *new = alloc(job, size, BENCH_GFP);
+
+	if (likely(new)) {
+		memcpy(new, ptr, min(old, size));
+		free(job, ptr, old);
+	}
+	return new;
 }
 
 /* For allocators that have no bulk calls. */

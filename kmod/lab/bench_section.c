@@ -141,13 +141,14 @@ static int do_step(struct bench_run *run, enum bench_step step, enum bench_where
 	struct section s = { .job = &run->job, .step = run->backend->step[step] };
 	int err;
 
-	for (; s.from < p->ops; s.from = s.to) {
-		s.to = min(s.from + p->slice, p->ops);
+	for (; s.from < run->ops; s.from = s.to) {
+		s.to = min(s.from + p->slice, run->ops);
 		err = lab_breathe() ? bench_refuse(-EINTR, "interrupted") : section_do(&s, where);
 		if (err)
 			return err;
 		if (s.stopped != s.to)
-			return bench_refuse(-ENOMEM, "no memory at op %u of %u", s.stopped, p->ops);
+			return bench_refuse(-ENOMEM, "no memory at op %u of %u", s.stopped,
+					    run->ops);
 		time->ns += s.time.ns;
 		time->cycles += s.time.cycles;
 	}

@@ -140,7 +140,7 @@ static void work(struct worker *w)
 	u64 ns = ktime_get_ns(), cycles = get_cycles();
 	u32 done = 0;
 
-	while (done < w->crowd->run->pattern->ops && !READ_ONCE(w->crowd->failed)) {
+	while (done < w->crowd->run->ops && !READ_ONCE(w->crowd->failed)) {
 		done += w->work(w);
 		cond_resched();
 	}

@@ -65,6 +65,11 @@ static noinline u32 B(bulk_free)(const struct bench_job *job, u32 from, u32 to)
 	return bench_bulk_free(job, from, to, B(free_bulk));
 }
 
+static noinline u32 B(recorded)(const struct bench_job *job, u32 from, u32 to)
+{
+	return bench_trace(job, from, to, B(alloc), B(realloc), B(free));
+}
+
 static const bench_step_fn B(steps)[BENCH_NR_STEPS] = {
 	[STEP_PAIR_FIXED] = B(pair_fixed),
 	[STEP_PAIR_VAR] = B(pair_var),
@@ -78,4 +83,5 @@ static const bench_step_fn B(steps)[BENCH_NR_STEPS] = {
 	[STEP_CHURN] = B(churn),
 	[STEP_BULK_ALLOC] = B(bulk_alloc),
 	[STEP_BULK_FREE] = B(bulk_free),
+	[STEP_TRACE] = B(recorded),
 };

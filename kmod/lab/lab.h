@@ -18,8 +18,8 @@
  *   report.c        what a reader may see while a command is going on
  *
  * Locks, outermost first:
- *   1. lab_replay.lock, lab_work.lock or lab_bench.lock (mutexes, never two): the
- *      whole struct.
+ *   1. lab_replay.lock, lab_work.lock or lab_bench.lock (mutexes): the whole struct;
+ *      never two, but that the benchmark tries the replay's to read its trace.
  *      Held through a run, however long; commands only try it and say EBUSY.
  *   2. the spinlock in report.c: the published statuses and errors.
  */

@@ -16,7 +16,7 @@ static int __init kpylab_init(void)
 {
 	lab_replay_init(&replay);
 	lab_work_init(&work);
-	lab_bench_init(&bench);
+	lab_bench_init(&bench, &replay);
 	lab_debugfs_init(&replay, &work, &bench);
 	return 0;
 }

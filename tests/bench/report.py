@@ -43,6 +43,7 @@ EXACT = [
     ('churn', 'kmalloc', '100,000 × 1 to 512 B: free one, alloc another', 48),
     ('pair_large', 'kmalloc', 'pair, 1064 B, no small block', None),
 ]
+TRACES = ['kmalloc', 'cache']       # what SLUB serves a recorded program with, beside ours
 NO_MEAN = {'pair_large'}    # not ours: it goes to kmalloc
 
 # What is to be reached; the figures above and these were set for one kernel.
@@ -68,6 +69,8 @@ def jobs(kind):
         for pattern, slub, *_ in EXACT:
             for backend in ('none', 'kpymalloc', slub)[:3 if kind == 'exact' else 2]:
                 print(backend, pattern)
+        for backend in ('none', 'kpymalloc', *TRACES) if kind == 'exact' else ():
+            print(backend, 'trace')
         return
     for pattern, slub, _ in SMP:
         for backend in ('kpymalloc', slub):
@@ -96,7 +99,7 @@ def exact(path):
     _, rows = read(path)
     least = {(b, p): (ns, ops) for b, p, ops, ns in rows}
     table = {}
-    for pattern, *_ in EXACT:
+    for pattern in dict.fromkeys(p for _, p in least):
         loop, _ = least['none', pattern]
         table[pattern] = {b: round((ns - loop) / ops, 1)
                           for (b, p), (ns, ops) in least.items() if p == pattern and b != 'none'}
@@ -173,6 +176,18 @@ def table(head, rows):
     rule = '|' + '|'.join('-' * (w + 2) if i == 0 else '-' * (w + 1) + ':'
                           for i, w in enumerate(width)) + '|'
     return '\n'.join([line(head), rule, *map(line, rows)])
+
+
+def trace_table(figures):
+    names = [*TRACES, *heaps()]
+    traces = [pattern for pattern in figures if pattern.startswith('trace:')]
+    rows = []
+    for pattern in traces:
+        ours = figures[pattern]
+        rows.append([pattern[6:], *(f'{ours[name]:.1f}' for name in names),
+                     f'{ours["kmalloc"] / ours["percpu"]:.2f}'])
+    head = ['instructions a request', *names, 'kmalloc ÷ percpu']
+    return table(head, rows)
 
 
 def reached(good):
@@ -295,7 +310,7 @@ def chart(figures, title):
     names = heaps()
     colours = ['#888', '#2a6fbb', '#3a9a4a', '#c8782a']
     bar, gap, left, wide = 9, 8, 330, 560
-    top_figure = max(max(f.values()) for f in figures.values())
+    top_figure = max(max(figures[pattern].values()) for pattern, *_ in EXACT)
     body, y = [], 50
     for i, name in enumerate(('SLUB', *names)):
         body.append(f'<rect x="{left + i * 110}" y="28" width="10" height="10" fill="{colours[i]}"/>'
@@ -330,6 +345,8 @@ def markdown(data):
         for name, options in OPTIONS:
             goals = kernel == GOAL_KERNEL and name == 'exact-off'
             text += [f'### Instructions, {options}', '', exact_table(figures['exact'][name], goals), '']
+        text += ['### Recorded programs, requests of up to 512 B, init_on_alloc=0', '',
+                 trace_table(figures['exact']['exact-off']), '']
         if kernel == GOAL_KERNEL:
             text += ['### What the instructions of the fast paths buy', '',
                      table(*fastpath.account()), '']

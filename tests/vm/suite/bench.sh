@@ -43,6 +43,8 @@ test_refusals() {
 	rejects ERANGE 'run cache pair_var 513' "run: cache has nothing for 513 bytes"
 	rejects ENOENT 'run kpymalloc pair_fixed' "no heap is chosen"
 	rejects ENOENT 'hold kpymalloc 1 72' "no heap is chosen"
+	rejects ENOENT 'run kmalloc trace' "run: no trace has been taken"
+	rejects ENOENT trace "trace: the replay has none"
 	rejects ENOENT 'heap nope' "heap: no heap 'nope'"
 	rejects ENOENT 'release 10 1' "release: no blocks are held"
 	rejects ERANGE 'release 101 1' "release: 101 percent"
@@ -133,6 +135,18 @@ test_replay() {
 	is "  which are gone afterwards" "$(ls /sys/kernel/slab 2>/dev/null | grep -c kpyreplay)" 0
 }
 
+# A recorded program: what is small of it, as often as it is there.
+test_trace() {
+	load short.trace
+	must $B/control clear
+	must $B/control trace
+	must $L/control drop
+	for backend in kpymalloc kmalloc cache none; do must $B/control "run $backend trace"; done
+	is "a trace" "$(awk '$2 == "trace" && $3 == "mixed" && $4 > 1000 && $5 > 0 { n++ } END { print n }' $B/results)" 4
+	is "  nothing is left" "$(blocks) $(cat $H/validate)" "0 ok"
+	rejects EINVAL 'run kmalloc trace 64' "run: trace has its own sizes"
+}
+
 test_unload() {
 	must $B/control 'hold kpymalloc 1000 mixed'
 	is "kpylab goes with all its blocks" "$(rmmod kpylab 2>&1) $(blocks)" " 0"
@@ -150,5 +164,6 @@ test_refusals
 test_runs
 test_hold
 test_replay
+test_trace
 test_unload
 finish
