@@ -31,8 +31,8 @@ static __always_inline bool kpy_arena_takes_next(struct kpy_heap *heap,
 	u32 nf;
 
 	lockdep_assert_held(&heap->lock);
-	arena = list_first_entry_or_null(&heap->usable_arenas, struct kpy_arena, node);
-	if (!arena || arena->slot != pool->arenaindex)
+	arena = list_first_entry(&heap->usable_arenas, struct kpy_arena, node);
+	if (list_empty(&heap->usable_arenas) || arena->slot != pool->arenaindex)
 		return false;
 	nf = arena->nfreepools;
 	return heap->nfp2lasta[nf] == arena &&

@@ -19,6 +19,8 @@
 
 #define MANY	64	/* blocks that go with interrupts off all the time */
 
+DEFINE_STATIC_KEY_FALSE(kpy_classic_slowly);
+
 /**
  * kpy_classic_put_lingering() - the pool that lingers goes back to its arena
  * @heap: the heap, which has one
@@ -38,8 +40,7 @@ void kpy_classic_put_lingering(struct kpy_heap *heap)
 /* The next allocation of the class would take it, and no other pool is there to serve. */
 static __always_inline bool may_linger(struct kpy_heap *heap, const struct kpy_pool *pool)
 {
-	return !trace_kpy_pool_state_enabled() && !trace_kpy_arena_move_enabled() &&
-	       heap->class[pool->szidx].usedpools.first == &pool->node && !pool->node.next &&
+	return heap->class[pool->szidx].usedpools.first == &pool->node && !pool->node.next &&
 	       kpy_arena_takes_next(heap, pool);
 }
 
@@ -163,12 +164,15 @@ u32 kpy_classic_alloc_many(struct kpy_heap *heap, size_t size, u32 count, void *
 	unsigned long flags;
 	u32 n = 0;
 
-	if (!kpy_classic_trylock_alloc(heap, &flags))
+	if (!kpy_trylock(heap, &flags))
 		return 0;
+	if (static_branch_unlikely(&kpy_classic_slowly))
+		goto unlock;
 	count = min(count, (u32)MANY);
 	for (pool = kpy_classic_pool(heap, class); pool && n < count; pool = kpy_pool_used(class))
 		blocks[n++] = __kpy_pool_pop(heap, class, pool);
 	heap->c.allocs += n;
+unlock:
 	kpy_unlock(heap, flags);
 	return n;
 }
@@ -189,8 +193,10 @@ u32 kpy_classic_free_many(struct kpy_heap *heap, u32 count, void **blocks)
 	unsigned long flags;
 	u32 n = 0;
 
-	if (!kpy_classic_trylock_free(heap, &flags))
+	if (!kpy_trylock(heap, &flags))
 		return 0;
+	if (static_branch_unlikely(&kpy_classic_slowly))
+		goto unlock;
 	kpy_heap_settle(heap);
 	for (count = min(count, (u32)MANY); n < count; n++) {
 		pool = kpy_pool_around(heap, blocks[n]);
@@ -201,6 +207,30 @@ u32 kpy_classic_free_many(struct kpy_heap *heap, u32 count, void **blocks)
 			return n + 1;
 		}
 	}
+unlock:
 	kpy_unlock(heap, flags);
 	return n;
+}
+
+int kpy_trace_pools_reg(void)
+{
+	static_branch_inc(&kpy_classic_slowly);
+	synchronize_rcu();
+	return 0;
+}
+
+void kpy_trace_pools_unreg(void)
+{
+	static_branch_dec(&kpy_classic_slowly);
+}
+
+/**
+ * kpy_classic_module_init() - once, before the first heap
+ *
+ * Context: Process, may sleep.
+ */
+void __init kpy_classic_module_init(void)
+{
+	if (want_init_on_free())
+		static_branch_inc(&kpy_classic_slowly);
 }

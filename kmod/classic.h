@@ -7,12 +7,17 @@
 #ifndef _KPY_CLASSIC_H
 #define _KPY_CLASSIC_H
 
-#include <linux/mm.h>
+#include <linux/jump_label.h>
 
 #include "internal.h"
 #include "lock.h"
 #include "pool.h"
-#include "trace.h"
+
+/*
+ * On while somebody traces what happens here, or what is freed has to be wiped.
+ * Looked at under the lock: whoever turns it on then waits for that.
+ */
+DECLARE_STATIC_KEY_FALSE(kpy_classic_slowly);
 
 /* The class's pool; NULL if it has to be taken from an arena, or another one put there. */
 static __always_inline struct kpy_pool *kpy_classic_pool(struct kpy_heap *heap,
@@ -28,32 +33,19 @@ static __always_inline struct kpy_pool *kpy_classic_pool(struct kpy_heap *heap,
 	return pool;
 }
 
-/* Tracers are told by classic.c, which also wipes what is free. */
-static __always_inline bool kpy_classic_trylock_alloc(struct kpy_heap *heap, unsigned long *flags)
-{
-	return !trace_kpy_alloc_enabled() && !trace_kpy_pool_state_enabled() &&
-	       !want_init_on_free() && likely(kpy_trylock(heap, flags));
-}
-
-static __always_inline bool kpy_classic_trylock_free(struct kpy_heap *heap, unsigned long *flags)
-{
-	return !trace_kpy_free_enabled() && !trace_kpy_pool_state_enabled() &&
-	       !want_init_on_free() && likely(kpy_trylock(heap, flags));
-}
-
 /* NULL if kpy_classic_alloc() has to look. */
 static __always_inline void *kpy_classic_pop(struct kpy_heap *heap, size_t size)
 {
+	struct kpy_pool *pool = NULL;
 	struct kpy_class *class;
-	struct kpy_pool *pool;
 	unsigned long flags;
 	void *block = NULL;
 
-	if (unlikely(size - 1 >= heap->classic_max) ||
-	    unlikely(!kpy_classic_trylock_alloc(heap, &flags)))
+	if (unlikely(size - 1 >= heap->classic_max) || unlikely(!kpy_trylock(heap, &flags)))
 		return NULL;
 	class = kpy_class(heap, (size - 1) >> heap->align_shift);
-	pool = kpy_classic_pool(heap, class);
+	if (!static_branch_unlikely(&kpy_classic_slowly))
+		pool = kpy_classic_pool(heap, class);
 	if (likely(pool)) {
 		block = __kpy_pool_pop(heap, class, pool);
 		heap->c.allocs++;
@@ -86,10 +78,11 @@ static __always_inline bool kpy_classic_push(struct kpy_heap *heap, void *ptr)
 	struct kpy_pool *pool;
 	unsigned long flags;
 
-	if (unlikely(!heap->classic_max) || unlikely(!kpy_classic_trylock_free(heap, &flags)))
+	if (unlikely(!heap->classic_max) || unlikely(!kpy_trylock(heap, &flags)))
 		return false;
 	pool = kpy_pool_around(heap, ptr);
-	if (unlikely(heap->lingering) || unlikely(!kpy_classic_put(heap, pool, ptr))) {
+	if (static_branch_unlikely(&kpy_classic_slowly) || unlikely(heap->lingering) ||
+	    unlikely(!kpy_classic_put(heap, pool, ptr))) {
 		kpy_unlock(heap, flags);
 		return false;
 	}

@@ -59,6 +59,7 @@ struct kpy_pool *kpy_pool_of_block(const struct kpy_heap *heap, const struct kpy
 				   const void *ptr, const char **why);
 
 /* classic.c APIs: */
+void kpy_classic_module_init(void);
 void *kpy_classic_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned long caller);
 const char *kpy_classic_free(struct kpy_heap *heap, struct kpy_arena *arena, void *ptr,
 			     unsigned long caller);

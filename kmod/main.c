@@ -17,6 +17,7 @@ static int __init kpymalloc_init(void)
 	err = kpy_shrinker_init();
 	if (err)
 		goto err_percpu;
+	kpy_classic_module_init();
 	kpy_kfuncs_init();
 	kpy_debugfs_init();
 	return 0;

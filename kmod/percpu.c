@@ -683,8 +683,13 @@ void kpy_percpu_exit(struct kpy_heap *heap)
 static int slow_down(struct static_key_false *key)
 {
 	static_branch_inc(key);
-	synchronize_rcu();
-	return 0;
+	return kpy_trace_pools_reg();
+}
+
+static void speed_up(struct static_key_false *key)
+{
+	kpy_trace_pools_unreg();
+	static_branch_dec(key);
 }
 
 int kpy_trace_alloc_reg(void)
@@ -694,7 +699,7 @@ int kpy_trace_alloc_reg(void)
 
 void kpy_trace_alloc_unreg(void)
 {
-	static_branch_dec(&kpy_alloc_slowly);
+	speed_up(&kpy_alloc_slowly);
 }
 
 int kpy_trace_free_reg(void)
@@ -704,7 +709,7 @@ int kpy_trace_free_reg(void)
 
 void kpy_trace_free_unreg(void)
 {
-	static_branch_dec(&kpy_free_slowly);
+	speed_up(&kpy_free_slowly);
 }
 
 /**

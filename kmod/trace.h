@@ -28,7 +28,12 @@ TRACE_DEFINE_ENUM(KPY_SNAPSHOT_END);
 			 { KPY_POOL_USED, "used" },	\
 			 { KPY_POOL_FULL, "full" })
 
-/* percpu.c: blocks of mode percpu pass by heap->lock while somebody traces. */
+/*
+ * classic.c, percpu.c: the fast paths fire no event, so they are closed while
+ * somebody traces what happens there.
+ */
+int kpy_trace_pools_reg(void);
+void kpy_trace_pools_unreg(void);
 int kpy_trace_alloc_reg(void);
 void kpy_trace_alloc_unreg(void);
 int kpy_trace_free_reg(void);
@@ -151,7 +156,7 @@ TRACE_EVENT(kpy_large_free,
 );
 
 /* A pool went from one state to another; see enum kpy_pool_state. */
-TRACE_EVENT(kpy_pool_state,
+TRACE_EVENT_FN(kpy_pool_state,
 	TP_PROTO(u32 heap, void *pool, u32 arena, u32 szidx, u32 from, u32 to),
 	TP_ARGS(heap, pool, arena, szidx, from, to),
 	TP_STRUCT__entry(
@@ -172,7 +177,8 @@ TRACE_EVENT(kpy_pool_state,
 	),
 	TP_printk("heap=%u pool=%p arena=%u class=%u %s->%s",
 		  __entry->heap, __entry->pool, __entry->arena, __entry->szidx,
-		  kpy_show_pool_state(__entry->from), kpy_show_pool_state(__entry->to))
+		  kpy_show_pool_state(__entry->from), kpy_show_pool_state(__entry->to)),
+	kpy_trace_pools_reg, kpy_trace_pools_unreg
 );
 
 DECLARE_EVENT_CLASS(kpy_arena,
@@ -209,7 +215,7 @@ DEFINE_EVENT(kpy_arena, kpy_arena_release,
  * usable_arenas: behind the arena of that slot, KPY_NO_SLOT if at the front.
  * With 0 free pools it is in no list; all free, it may be released next.
  */
-TRACE_EVENT(kpy_arena_move,
+TRACE_EVENT_FN(kpy_arena_move,
 	TP_PROTO(u32 heap, u32 arena, u32 nfree_before, u32 nfree_after, u32 behind),
 	TP_ARGS(heap, arena, nfree_before, nfree_after, behind),
 	TP_STRUCT__entry(
@@ -227,7 +233,8 @@ TRACE_EVENT(kpy_arena_move,
 		__entry->behind = behind;
 	),
 	TP_printk("heap=%u arena=%u nfree=%u->%u behind=%d", __entry->heap, __entry->arena,
-		  __entry->nfree_before, __entry->nfree_after, (int)__entry->behind)
+		  __entry->nfree_before, __entry->nfree_after, (int)__entry->behind),
+	kpy_trace_pools_reg, kpy_trace_pools_unreg
 );
 
 /*
