@@ -143,7 +143,7 @@ static __always_inline bool copy_four(void **to, void **blocks, unsigned long fi
 #pragma GCC unroll 4
 	for (i = 0; i < 4; i++)
 		all &= (unsigned long)block[i];
-	if (unlikely(!kpy_is_kernel_address((void *)all)))
+	if (unlikely(!kpy_may_be_pooled((void *)all)))
 		return false;
 #pragma GCC unroll 4
 	for (i = 0; i < 4; i++)
@@ -166,7 +166,7 @@ static u32 copy_tagged(void **to, u32 count, void **blocks, unsigned long tag,
 		first = (unsigned long)blocks[3];
 		blocks += 4;
 	}
-	for (; blocks < end && kpy_is_kernel_address(*blocks) &&
+	for (; blocks < end && kpy_may_be_pooled(*blocks) &&
 	       kpy_tag_of(*blocks, pool_mask) == tag; blocks++)
 		*to++ = *blocks;
 	return blocks - start;
@@ -209,7 +209,7 @@ static u32 free_many(struct kpy_heap *heap, u32 count, void **blocks)
 	unsigned long tag;
 	u32 szidx, n = 0;
 
-	if (!kpy_is_kernel_address(*blocks) || kpy_in_interrupt())
+	if (!kpy_may_be_pooled(*blocks) || kpy_in_interrupt())
 		return 0;
 	tag = kpy_tag_of(*blocks, heap->pool_mask);
 	if ((tag ^ heap->front_tag) >= KPY_SECRET_BIT)

@@ -13,10 +13,10 @@
 
 #include <linux/bits.h>
 #include <linux/jump_label.h>
+#include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/types.h>
-#include <linux/uaccess.h>
 #ifdef CONFIG_X86
 #include <asm/asm.h>
 #endif
@@ -115,10 +115,17 @@ static __always_inline bool kpy_front_push(struct kpy_front __percpu *front, voi
 	return done;
 }
 
-/*
- * A word of a pool's header, where @ptr may be no block at all: 0 if there is no
- * memory.  User space's half, where a load may do worse than fault, is the caller's.
- */
+/* May the header of the pool be looked at that @ptr would lie in? */
+static __always_inline bool kpy_may_be_pooled(const void *ptr)
+{
+#ifdef CONFIG_X86
+	return (long)ptr < 0;	/* kpy_pool_word() bears what is no memory of the kernel's half */
+#else
+	return (unsigned long)ptr - PAGE_OFFSET < (unsigned long)high_memory - PAGE_OFFSET;
+#endif
+}
+
+/* A word of a pool's header, if it is one; 0 if there is no memory. */
 static __always_inline unsigned long kpy_pool_word(unsigned long address)
 {
 	unsigned long word;
@@ -129,19 +136,9 @@ static __always_inline unsigned long kpy_pool_word(unsigned long address)
 		     _ASM_EXTABLE_TYPE_REG(1b, 2b, EX_TYPE_ZERO_REG, %0)
 		     : "=r" (word) : "m" (*(unsigned long *)address));
 #else
-	if (get_kernel_nofault(word, (unsigned long *)address))
-		word = 0;
+	word = READ_ONCE_NOCHECK(*(unsigned long *)address);
 #endif
 	return word;
-}
-
-static __always_inline bool kpy_is_kernel_address(const void *ptr)
-{
-#ifdef CONFIG_X86
-	return (long)ptr < 0;
-#else
-	return (unsigned long)ptr >= TASK_SIZE_MAX;
-#endif
 }
 
 /* What the pool of @ptr says that it is; see struct kpy_pool. */

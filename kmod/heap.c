@@ -313,7 +313,7 @@ void kpy_free(struct kpy_heap *heap, void *ptr)
 	struct kpy_front __percpu *front;
 	unsigned long offset;
 
-	if (unlikely(!kpy_is_kernel_address(ptr))) {
+	if (unlikely(!kpy_may_be_pooled(ptr))) {
 		if (ptr)
 			slow_free(heap, ptr, _RET_IP_);
 		return;

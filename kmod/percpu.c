@@ -274,7 +274,7 @@ bool kpy_percpu_free_quick(struct kpy_heap *heap, void *ptr)
 {
 	unsigned long offset;
 
-	if (!kpy_is_kernel_address(ptr))
+	if (!kpy_may_be_pooled(ptr))
 		return false;
 	offset = kpy_tag_of(ptr, heap->pool_mask) ^ heap->front_tag;
 	return offset < KPY_SECRET_BIT && put(heap, offset / sizeof(struct kpy_front), ptr);
