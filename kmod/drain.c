@@ -61,6 +61,7 @@ void kpy_percpu_block_to_pool(struct kpy_heap *heap, void *block, unsigned long 
 	}
 	if (unlikely(!pool)) {
 		heap->c.bad_pointers++;
+		heap->late = block;
 		return;
 	}
 	address = kpy_pool_push(heap, &heap->class[pool->szidx], pool, block);
@@ -68,6 +69,23 @@ void kpy_percpu_block_to_pool(struct kpy_heap *heap, void *block, unsigned long 
 		*(unsigned long *)address = *arenas;
 		*arenas = address;
 	}
+}
+
+/* Say once a heap that a pointer was bad; who freed it is not known any more. */
+static void report_late(struct kpy_heap *heap)
+{
+	unsigned long flags;
+	void *late;
+	bool report;
+
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	late = heap->late;
+	heap->late = NULL;
+	report = late && !heap->reported && !(heap->flags & KPY_HEAP_SILENT);
+	heap->reported |= report;
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	WARN(report, "kpymalloc: heap %s: bad pointer %p: freed before, or not the start of a block\n",
+	     heap->name, late);
 }
 
 static void front_to_pools(struct kpy_heap *heap, struct kpy_front *f, unsigned long *arenas)
@@ -257,6 +275,7 @@ static void drain_heap(struct kpy_heap *heap, bool all)
 			    &heap->depot[i]);
 	if (idle)
 		free_empties(heap);
+	report_late(heap);
 }
 
 static void tick(struct work_struct *work);
@@ -336,6 +355,7 @@ void kpy_drain_remove(struct kpy_heap *heap)
 	for (i = 0; i < heap->nr_classes; i++)
 		drain_steps(heap, drain_shelf, &heap->depot[i]);
 	free_empties(heap);
+	report_late(heap);
 }
 
 /**

@@ -329,6 +329,7 @@ struct kpy_cpu {
  * @c: counters; an event of trace.h fires at the line that counts, so that
  *     totals of tracers and these agree
  * @reported: a bad pointer was reported; the next ones are only counted
+ * @late: mode percpu: one that was seen when it came back to its pool, or NULL
  * @release_work: gives back pools that stay free, see reclaim.c
  * @percpu: in the list of heaps of mode percpu; under percpu_lock
  * @registry: in the list of all heaps; changed under registry_lock, read under RCU
@@ -376,6 +377,7 @@ struct kpy_heap {
 	kpy_magazine *empties;
 	struct kpy_counters c;
 	bool reported;
+	void *late;
 
 	struct delayed_work release_work;
 	struct list_head percpu;
