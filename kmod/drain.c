@@ -15,7 +15,7 @@
 #include "magazine.h"
 #include "pool.h"
 
-#define TICK		HZ
+#define TICK		(HZ / 2)	/* so that what rests is back within two ticks and some */
 
 static int cpuhp_state;
 
