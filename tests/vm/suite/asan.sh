@@ -6,8 +6,6 @@
 # kernels: 6.12
 . ./lib.sh
 
-W=/sys/kernel/debug/kpylab/work
-
 # clean COMMAND...: ends well, and the sanitizers have nothing to say
 clean() {
 	"$@" > shown 2> said
@@ -22,20 +20,20 @@ D
 insmod kpymalloc.ko
 insmod kpylab.ko
 must $K/create 'h arena=64K pool=4K'
-must $W/control "heap h"
+work "heap h"
 is "kpy is the one with the sanitizers" "$(ASAN_OPTIONS=help=1 kpy --version 2>&1 | grep -c "Available flags for AddressSanitizer")" 1
 for tool in check 'hist waste' 'hist latency' 'hist life' 'rate -k' leak pin 'trace -k' 'trace --arenas' flame; do
-	must $W/control "alloc c 20 100"
+	work "alloc c 20 100"
 	clean kpy $tool -- sh do
 done
-must $W/control "alloc c 20 100"
+work "alloc c 20 100"
 clean kpy rate -j -H h -- sh do
 is "  and it printed" "$(($(./jsonl < shown) > 3))" 1
 clean kpy leak --snapshot before -d 0.1
-must $W/control "alloc c 20 100"
+work "alloc c 20 100"
 clean kpy leak --snapshot after -- sh do
 clean kpy leak --diff before after
-must $W/control drop
+work drop
 rmmod kpylab
 rmmod kpymalloc
 finish

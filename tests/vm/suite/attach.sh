@@ -5,22 +5,7 @@
 # kernels: 6.12 6.1
 . ./lib.sh
 
-W=/sys/kernel/debug/kpylab/work
-H=$K/heaps/h
 P=/sys/fs/bpf/kpy
-
-counters() { for key; do value $key $H/counters; done | xargs; }
-work() { for command; do must $W/control "$command"; done; }
-
-start() {
-	must $K/create "h arena=64K pool=4K release=always"
-	work "heap h"
-}
-
-end() {
-	work drop
-	must $K/destroy h
-}
 
 kpy_says() { kpy "$@" 2>&1; }
 status() { "$@" > /dev/null 2>&1; echo $?; }
@@ -140,11 +125,6 @@ test_without_btf() {
 		"kpy: ./heaps.bpf.o: Invalid argument; perhaps it needs the module's BTF, which is not there "
 	is "  the kfunc needs it" "$(kpy_says where 12)" "kpy: the module has no BTF here, and so no kfunc that could be asked"
 	end
-}
-
-unload() {
-	rmmod kpylab
-	while ! rmmod kpymalloc 2> /dev/null; do sleep 0.2; done
 }
 
 is "no module: attach" "$(kpy_says attach ./check.bpf.o $P)" "kpy: kpymalloc is not loaded, try: insmod kpymalloc.ko"

@@ -5,22 +5,12 @@
 # kernels: 6.12 6.1
 . ./lib.sh
 
-W=/sys/kernel/debug/kpylab/work
-H=$K/heaps/h
-
-# work COMMAND...: a script of commands for kpylab, to be run under kpy
-work() {
-	for command; do echo "echo '$command' > $W/control || exit 9"; done > /tmp/work
-}
-
 flame() { kpy flame "$@" sh /tmp/work > /tmp/folded 2> /tmp/status; }
 
 # inner: the innermost function of each stack and its value
 inner() { sed 's/.*;//' /tmp/folded | sort; }
 
 total() { awk '{ n += $NF } END { print n + 0 }' /tmp/folded; }
-
-counters() { for key; do value $key $H/counters; done | xargs; }
 
 # xml FILE: every tag is closed in its order, every & begins an entity
 xml() {
@@ -35,7 +25,7 @@ xml() {
 }
 
 test_workload() {
-	work 'alloc a 100 64' 'scatter b 100 64 2' 'alloc c 10 1000' 'free a 30'
+	script 'alloc a 100 64' 'scatter b 100 64 2' 'alloc c 10 1000' 'free a 30'
 	holds "flame" flame -H h
 	is "bytes, also of what has been freed" "$(inner)" "kpylab_filler 3200
 kpylab_site_a 6400
@@ -43,38 +33,34 @@ kpylab_site_b 3200
 kpylab_site_c 10000"
 	is "  outermost first" "$(sed -n 's/.*;\(control_write;do_alloc;lab_work_alloc;kpylab_site_a\) 6400/\1/p' /tmp/folded)" \
 		"control_write;do_alloc;lab_work_alloc;kpylab_site_a"
-	must $W/control drop
-	must $W/control 'heap h'
+	work drop 'heap h'
 	flame --count
 	is "--count" "$(inner)" "kpylab_filler 50
 kpylab_site_a 100
 kpylab_site_b 50
 kpylab_site_c 10"
-	must $W/control drop
-	must $W/control 'heap h'
+	work drop 'heap h'
 	flame --live
 	is "--live" "$(inner)" "kpylab_site_a 4480
 kpylab_site_b 3200
 kpylab_site_c 10000"
-	must $W/control drop
-	must $W/control 'heap h'
+	work drop 'heap h'
 	flame --live --count -s -z 65
 	is "--live --count -s, the large ones" "$(cat /tmp/folded)" "kpylab_site_c 10"
-	must $W/control drop
-	must $W/control 'heap h'
+	work drop 'heap h'
 	flame -j -s -C 3
 	is "--json" "$(sed 's/+0x[0-9a-f]*//' /tmp/folded | sort)" \
 '{"bytes":3200,"blocks":50,"frames":["kpylab_filler [kpylab]"]}
 {"bytes":3200,"blocks":50,"frames":["kpylab_site_b [kpylab]"]}
 {"bytes":6400,"blocks":100,"frames":["kpylab_site_a [kpylab]"]}'
-	must $W/control drop
+	work drop
 }
 
 # A replay and a churn at once
 test_totals() {
 	local before after
 
-	must $W/control 'heap h'
+	work 'heap h'
 	load short.trace
 	must $L/control 'backend kpymalloc:h'
 	cat > /tmp/work <<-E
@@ -93,12 +79,12 @@ test_totals() {
 	is "--live: bytes as the replay has them" "$(total)" "$(value live_requested_all $L/status)"
 	must $L/control rewind
 	must $L/control 'backend kmalloc'
-	must $W/control drop
+	work drop
 }
 
 test_svg() {
-	must $W/control 'heap h'
-	work 'alloc a 100 64' 'scatter b 100 64 2' 'alloc c 10 1000'
+	work 'heap h'
+	script 'alloc a 100 64' 'scatter b 100 64 2' 'alloc c 10 1000'
 	holds "flame --svg" flame --svg /tmp/a.svg -H h
 	is "  prints nothing" "$(cat /tmp/folded)" ""
 	is "  is well-formed" "$(xml /tmp/a.svg)" ok
@@ -109,11 +95,10 @@ kpylab_filler (3,200 bytes, 14.04%)
 kpylab_site_b (3,200 bytes, 14.04%)"
 	is "  as wide as that" "$(sed -n 's/.*>kpylab.*<rect x="\([0-9.]*\)".* width="\([0-9.]*\)".*/\1+\2/p' /tmp/a.svg | xargs)" \
 		"10.0+331.2 341.2+517.5 858.8+165.6 1024.4+165.6"
-	must $W/control drop
-	must $W/control 'heap h'
+	work drop 'heap h'
 	flame --svg /tmp/b.svg -H h
 	is "  the same again" "$(cmp /tmp/a.svg /tmp/b.svg && echo same)" same
-	must $W/control drop
+	work drop
 	echo true > /tmp/work
 	flame --svg /tmp/none.svg
 	is "  of nothing" "$(xml /tmp/none.svg) $(grep -c '<title>' /tmp/none.svg)" "ok 0"
@@ -134,13 +119,12 @@ kpy flame: give --json or --svg"
 
 insmod kpymalloc.ko
 insmod kpylab.ko
-must $K/create 'h arena=64K pool=4K release=always'
-must $W/control "heap h"
+start
 test_workload
 test_totals
 test_svg
 test_refusals
-must $K/destroy h
+end
 rmmod kpylab
 is "the module goes: nothing is attached" "$(rmmod kpymalloc 2>&1)" ""
 finish

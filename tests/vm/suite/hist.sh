@@ -1,25 +1,14 @@
 # SPDX-License-Identifier: GPL-2.0
 # hist.sh: kpy hist's numbers against the heap's counters and known workloads.
-# needs: build/tests/wr build/tests/jsonl build/tests/short.trace
+# needs: tests/vm/suite/do build/tests/wr build/tests/jsonl build/tests/short.trace
 # group: tracing
 # kernels: 6.12 6.1
 . ./lib.sh
 
-W=/sys/kernel/debug/kpylab/work
-H=$K/heaps/h
-
-counters() { for key; do value $key $H/counters; done | xargs; }
-
-# work COMMAND...: of kpylab's workload
-work() { for command; do must $W/control "$command"; done; }
-
 # hist ARG... -- COMMAND...: of the workload, while kpy hist looks on
 hist() {
-	local args=
-	while [ "$1" != -- ]; do args="$args $1"; shift; done
-	shift
-	kpy hist $args -d 60 -j -- sh do "$@" > shown 2> said
-	is "hist$args: '$*'" "$? $(./jsonl < shown > /dev/null || ./jsonl < shown)" "0 "
+	under hist -d 60 -j "$@"
+	is "hist $*" "$? $(./jsonl < shown > /dev/null || ./jsonl < shown)" "0 "
 }
 
 # field POINTER...: of the first object that was printed
@@ -28,23 +17,10 @@ field() { head -n 1 shown | ./jsonl "$@"; }
 # call OP POINTER...
 call() { local op=$1; shift; grep "\"call\":\"$op\"" shown | ./jsonl "$@"; }
 
-last() { tail -n 1 shown | ./jsonl "$@"; }
-
 # slots: LOW:COUNT of what came on standard input
 slots() { tr '{' '\n' | sed -n 's/.*"low":\([0-9]*\),.*"count":\([0-9]*\).*/\1:\2/p' | xargs; }
 
 sum() { tr ' ' '\n' | awk -F: '{ n += $NF } END { print n + 0 }'; }
-
-# A heap of 16 pools an arena, 7 blocks of 512 bytes a pool, which keeps no empty arena.
-start() {
-	must $K/create 'h arena=64K pool=4K release=always'
-	work "heap h"
-}
-
-end() {
-	work drop
-	must $K/destroy h
-}
 
 test_size() {
 	start
@@ -179,21 +155,13 @@ test_intervals() {
 	end
 }
 
-rejects() { is "kpy hist $1" "$(kpy hist $1 2>&1 > /dev/null | head -n 1); $(kpy hist $1 > /dev/null 2>&1; echo $?)" "kpy hist: $2; 2"; }
-
 test_options() {
-	rejects "waste -L" "-L is for sizes"
-	rejects "-m" "-m and --max-blocks are for life"
-	rejects "-L0" "'0' is no number from 1 to 1073741824"
-	rejects "-i 0" "'0' is no number of seconds"
+	bad_usage "hist waste -L" "-L is for sizes"
+	bad_usage "hist -m" "-m and --max-blocks are for life"
+	bad_usage "hist -L0" "'0' is no number from 1 to 1073741824"
+	bad_usage "hist -i 0" "'0' is no number of seconds"
 }
 
-cat > do <<-'D'
-	for command; do
-		if [ "$command" = sleep ]; then sleep 1; continue; fi
-		printf '%s' "$command" > /sys/kernel/debug/kpylab/work/control || exit
-	done
-D
 insmod kpymalloc.ko
 insmod kpylab.ko
 test_size

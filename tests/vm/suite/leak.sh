@@ -5,25 +5,6 @@
 # kernels: 6.12 6.1
 . ./lib.sh
 
-W=/sys/kernel/debug/kpylab/work
-H=$K/heaps/h
-
-# start: a heap of 16 pools an arena, to work on
-start() {
-	must $K/create 'h arena=64K pool=4K release=always'
-	must $W/control "heap h"
-}
-
-end() {
-	must $W/control drop
-	must $K/destroy h
-}
-
-# work COMMAND...: a script of commands for kpylab, to be run under kpy
-work() {
-	for command; do echo "echo '$command' > $W/control || exit 9"; done > /tmp/work
-}
-
 # leak OPTION...: under the script; the report's file
 leak() { kpy leak "$@" sh /tmp/work > /tmp/report 2> /tmp/status; }
 
@@ -36,7 +17,7 @@ in_all() { sed -n 's/ bytes in \([0-9]*\) allocations in all/ \1/p' /tmp/report;
 
 test_known() {
 	start
-	work 'alloc a 100 64' 'alloc b 50 100' 'alloc c 10 1000' 'alloc d 20 40' 'free a 30' 'free d'
+	script 'alloc a 100 64' 'alloc b 50 100' 'alloc c 10 1000' 'alloc d 20 40' 'free a 30' 'free d'
 	holds "leak -H" leak -H h
 	is "  functions, counts and bytes" "$(stacks)" "10000 10 kpylab_site_c
 5000 50 kpylab_site_b
@@ -45,7 +26,7 @@ test_known() {
 	is "  the whole stack" "$(sed -n '/kpylab_site_a/,/^[^\t]/s/^\t\t\([a-z_]*\)+.*/\1/p' /tmp/report | head -4 | xargs)" \
 		"kpylab_site_a lab_work_alloc do_alloc control_write"
 	is "  nothing was there before" "$(grep -c 'before tracing' /tmp/report)" 0
-	must $W/control 'free c'
+	work 'free c'
 	holds "leak, call sites" leak -s --top 1
 	is "  the first of them" "$(grep -v '^h: ' /tmp/report | sed 's/, the.*//; s/+0x.*\[/ [/')" "Top 1 of 3 stacks with outstanding allocations:
 	10000 bytes in 10 allocations from stack
@@ -62,7 +43,7 @@ test_measured() {
 	start
 	kpy hist latency > /dev/null 2> /tmp/hist & other=$!
 	while ! grep -q '^tracing' /tmp/hist; do sleep 0.1; done
-	work 'alloc a 100 64'
+	script 'alloc a 100 64'
 	holds "leak, while calls are measured" leak -H h
 	is "  the caller is not the tracer" "$(stacks)" "6400 100 kpylab_site_a"
 	kill $other		# the shell has it ignore ^C
@@ -72,7 +53,7 @@ test_measured() {
 
 test_realloc() {
 	start
-	work 'alloc a 10 64' 'realloc a 60' 'alloc b 10 64' 'realloc b 200' 'alloc c 10 2000' 'realloc c 1500'
+	script 'alloc a 10 64' 'realloc a 60' 'alloc b 10 64' 'realloc b 200' 'alloc c 10 2000' 'realloc c 1500'
 	holds "leak, blocks resized" leak -s
 	is "  in place it is the same block of another size, one that moved a new one" "$(stacks)" \
 		"15000 10 kpylab_site_c
@@ -83,7 +64,7 @@ test_realloc() {
 
 test_filters() {
 	start
-	work 'alloc a 10 64' 'alloc b 10 100' 'alloc c 10 1000'
+	script 'alloc a 10 64' 'alloc b 10 100' 'alloc c 10 1000'
 	leak -s -z 65
 	is "-z" "$(stacks)" "10000 10 kpylab_site_c
 1000 10 kpylab_site_b"
@@ -104,7 +85,7 @@ test_filters() {
 
 test_older() {
 	start
-	work 'alloc a 5 64'
+	script 'alloc a 5 64'
 	echo 'sleep 4' >> /tmp/work
 	echo "echo 'alloc b 5 64' > $W/control" >> /tmp/work
 	leak -s --older 3500
@@ -114,25 +95,31 @@ test_older() {
 
 test_interval() {
 	start
-	work 'alloc a 5 64'
-	echo 'sleep 60' >> /tmp/work
 	kpy leak -s -T -i 0.5 3 > /tmp/report 2> /tmp/status
 	is "-i -T, three times" "$(grep -c '^[0-9:]* Top 0 of 0 stacks' /tmp/report)" 3
+	end
+}
+
+# Who is in a shell's background would not hear of ^C.
+test_interrupt() {
+	local began=$(date +%s)
+
+	start
 	: > /tmp/status		# the last one's words are not this one's
-	kpy leak -s -d 60 > /tmp/report 2> /tmp/status &
-	until grep -q tracing /tmp/status; do sleep 0.1; done
-	sleep 1
-	must $W/control 'alloc a 7 64'
-	kill -INT $!
-	wait $!
+	(until grep -q tracing /tmp/status; do sleep 0.1; done
+	work 'alloc a 7 64'
+	kill -INT $(pidof kpy)) &
+	kpy leak -s -d 60 > /tmp/report 2> /tmp/status
 	is "^C ends it well, with a report" "$? $(stacks)" "0 448 7 kpylab_site_a"
+	holds "  and at once" [ $(($(date +%s) - began)) -lt 30 ]
+	wait
 	end
 }
 
 test_json() {
 	start
-	must $W/control 'alloc b 3 64'
-	work 'alloc a 5 64'
+	work 'alloc b 3 64'
+	script 'alloc a 5 64'
 	leak -j -s
 	is "--json" "$(sed 's/+0x[0-9a-f]*//; s/"oldest_ms":[0-9]*/"oldest_ms":N/' /tmp/report)" \
 '{"bytes":320,"blocks":5,"oldest_ms":N,"frames":["kpylab_site_a [kpylab]"]}
@@ -143,12 +130,10 @@ test_json() {
 
 test_snapshots() {
 	start
-	work 'alloc a 10 64' 'alloc b 10 100' 'alloc d 10 80'
+	script 'alloc a 10 64' 'alloc b 10 100' 'alloc d 10 80'
 	leak -s --snapshot /tmp/before
-	must $W/control 'free a'
-	must $W/control 'free b'
-	must $W/control 'free d'
-	work 'alloc a 15 64' 'alloc c 1 3000' 'alloc d 10 80'
+	work 'free a' 'free b' 'free d'
+	script 'alloc a 15 64' 'alloc c 1 3000' 'alloc d 10 80'
 	leak -s --snapshot /tmp/after
 	kpy leak --diff /tmp/before /tmp/after > /tmp/report
 	is "--diff: what grew comes first" "$(sed 's/+0x.*\[/ [/' /tmp/report)" \
@@ -171,7 +156,7 @@ size=0 B (-1000 B), count=0 (-10)
 
 test_full() {
 	start
-	work 'alloc a 1000 64'
+	script 'alloc a 1000 64'
 	leak -s --max-blocks 64
 	set -- $(in_all) $(sed -n 's/^h: \([0-9,]*\) blocks, \([0-9,]*\) bytes were not followed.*/\1 \2/p' /tmp/report | tr -d ,)
 	is "a full table is said, to the block" "$(($2 + $3)) $(($1 + $4)) $(($2 >= 64 && $2 < 80))" "1000 64000 1"
@@ -196,7 +181,7 @@ test_heap_gone() {
 # Its symbols are not among those of the first report.
 test_new_module() {
 	start
-	work 'alloc a 5 64'
+	script 'alloc a 5 64'
 	echo 'sleep 3; insmod kpytest.ko do=leave_live; sleep 3' >> /tmp/work
 	leak -s -i 2
 	is "a module that comes while tracing is named" "$(stacks | sort -u | grep -v 0xf)" "10 1 leave_live
@@ -242,6 +227,7 @@ test_realloc
 test_filters
 test_older
 test_interval
+test_interrupt
 test_json
 test_snapshots
 test_full

@@ -4,6 +4,8 @@
 
 K=/sys/kernel/debug/kpymalloc
 L=/sys/kernel/debug/kpylab/replay
+W=/sys/kernel/debug/kpylab/work
+H=$K/heaps/h
 passed=0 failed=0
 slow=$(ls /sys/kernel/debug | grep kmemleak)	# the debug kernel: some 10 times
 
@@ -41,6 +43,53 @@ value() { awk -v key="$1" '$1 == key { print $2 }' "$2"; }
 
 # load TRACE: into kpylab
 load() { cat "$1" > "$L/load" || { not_ok "load $1" "$(cat "$L/error")"; finish; }; }
+
+# start [RELEASE]: a heap h for the workload of kpylab, of 16 pools an arena, 7 blocks of 512
+# bytes a pool: 112 blocks an arena
+start() {
+	must $K/create "h arena=64K pool=4K release=${1:-always}"
+	work "heap h"
+}
+
+end() {
+	work drop
+	must $K/destroy h
+}
+
+# work COMMAND...: of kpylab's workload
+work() { for command; do must $W/control "$command"; done; }
+
+# script COMMAND...: /tmp/work has them done, to be run under kpy
+script() {
+	for command; do echo "echo '$command' > $W/control || exit 9"; done > /tmp/work
+}
+
+# under TOOL ARG... -- COMMAND...: of the workload, while kpy looks on; it printed `shown' and
+# said `said'. Who calls that needs the file do.
+under() {
+	local args=
+	while [ "$1" != -- ]; do args="$args $1"; shift; done
+	shift
+	kpy $args -- sh do "$@" > shown 2> said
+}
+
+# counters KEY...: of heap h, on a line
+counters() { for key; do value $key $H/counters; done | xargs; }
+
+# last POINTER...: of the last object that was printed
+last() { tail -n 1 shown | ./jsonl "$@"; }
+
+# bad_usage "TOOL ARG..." MESSAGE
+bad_usage() {
+	is "kpy $1" "$(kpy $1 2>&1 > /dev/null | head -n 1); $(kpy $1 > /dev/null 2>&1; echo $?)" \
+		"kpy ${1%% *}: $2; 2"
+}
+
+# unload: both modules; BPF lets go of them a little after whoever had it at work
+unload() {
+	rmmod kpylab
+	while ! rmmod kpymalloc 2> /dev/null; do sleep 0.2; done
+}
 
 # What the kernel logged since the last time, without the time stamps.
 logged() { dmesg -c | sed 's/^\[[^]]*\] //; /^hrtimer: interrupt took/d; /^clocksource: /d; /^tsc: /d'; }

@@ -5,25 +5,11 @@
 # kernels: 6.12 6.1
 . ./lib.sh
 
-W=/sys/kernel/debug/kpylab/work
-H=$K/heaps/h
-
-# start [RELEASE]: 16 pools an arena, 7 blocks of 512 bytes a pool: 112 blocks an arena
-start() {
-	must $K/create "h arena=64K pool=4K release=${1:-always}"
-	must $W/control "heap h"
-}
-
-end() {
-	must $W/control drop
-	must $K/destroy h
-}
-
 # pin OPTIONS COMMAND...: under a script of commands for kpylab; the report's file
 pin() {
 	local options="$1"
 	shift
-	for command; do echo "echo '$command' > $W/control || exit 9"; done > /tmp/work
+	script "$@"
 	kpy pin $options sh /tmp/work > /tmp/report 2> /tmp/status
 }
 
@@ -43,7 +29,7 @@ bytes_now() { awk -F= '/arenas allocated current/ { print $2 * 65536 }' $H/stats
 # comes_back SITE WANTED: freeing its blocks gives so many bytes back
 comes_back() {
 	local before=$(bytes_now)
-	must $W/control "free $1"
+	work "free $1"
 	is "  $1 frees: bytes come back" $((before - $(bytes_now))) "$2"
 }
 
@@ -94,7 +80,7 @@ kpy pin: '101' is no number above 0 and up to 100"
 
 test_before() {
 	start
-	must $W/control 'scatter d 336 512 112'
+	work 'scatter d 336 512 112'
 	pin '' 'scatter a 336 512 168' 'alloc c 1 600'
 	is "blocks from before are seen, nobody's" "$(rows | grep unknown)" "131072 131072 3 3 1536 (unknown:"
 	is "  and named as such" "$(grep -c '(unknown: from before tracing began)$' /tmp/report)" 2
@@ -110,7 +96,7 @@ h: release=keep-last: one wholly free arena may be kept, 65,536 bytes"
 	comes_back a 589824
 	pin '' 'scatter b 1120 512 112'
 	is "  not if one is kept already" "$(rows | awk '{ print $1, $6 }') $(grep -c keep-last /tmp/report)" "655360 kpylab_site_b 1"
-	must $W/control 'free b'
+	work 'free b'
 	pin '' 'alloc c 1 4000' 'scatter b 1120 512 1120'
 	is "  one pin, one arena" "$(rows)" "65536 65536 1 1 512 kpylab_site_b"
 	end
@@ -123,10 +109,10 @@ test_sites_and_heaps() {
 	is "-s: one row a call site" "$(rows)" "196608 196608 3 4 2048 kpylab_site_a"
 	is "  all heaps" "$(sed -n 's/ arenas are.*//p' /tmp/report)" "h: 3 of 3
 g: 0 of 0"
-	must $W/control 'free a'
+	work 'free a'
 	pin '--top 2 -H h' 'scatter a 336 512 112'
 	is "--top" "$(sed -n 's/^\tand //p' /tmp/report)" "1 arenas more"
-	must $W/control 'free a'
+	work 'free a'
 	pin '-j -s -H h' 'scatter a 224 512 112'
 	is "--json" "$(sed 's/+0x[0-9a-f]*//g; s/"oldest_ms":[0-9]*/"oldest_ms":N/' /tmp/report | head -2)" \
 '{"bytes":1024,"blocks":2,"oldest_ms":N,"frames":["kpylab_site_a [kpylab]"],"caller":"kpylab_site_a [kpylab]","comes_back":131072,"together":131072,"arenas":[{"heap":"h","slot":0,"occupancy":0.8,"arena_blocks":1,"blocks":1,"bytes":512},{"heap":"h","slot":1,"occupancy":0.8,"arena_blocks":1,"blocks":1,"bytes":512}]}
@@ -144,7 +130,7 @@ test_busy() {
 	kpy pin -s --below 100 -i 0.5 6 sh /tmp/work > /tmp/report 2> /tmp/status
 	is "a busy heap: all of it is known" "$(grep -c unknown /tmp/report)" 0
 	holds "  some of it" [ $(grep -c '^ .* kpylab_churn+' /tmp/report) -gt 3 ]
-	must $W/control 'alloc a 1 64'
+	work 'alloc a 1 64'
 	kpy pin -s --below 100 -d 1 > /tmp/report 2> /tmp/status
 	is "  and then what is from before" "$(rows)" "65536 65536 1 1 64 (unknown:"
 	end

@@ -1,29 +1,18 @@
 # SPDX-License-Identifier: GPL-2.0
 # rate.sh: kpy rate names those who allocate and free, and counts what the heap counts.
-# needs: build/tests/wr build/tests/jsonl build/tests/short.trace
+# needs: tests/vm/suite/do build/tests/wr build/tests/jsonl build/tests/short.trace
 # group: tracing
 # kernels: 6.12 6.1
 . ./lib.sh
 
-W=/sys/kernel/debug/kpylab/work
-H=$K/heaps/h
-
-counters() { for key; do value $key $H/counters; done | xargs; }
-work() { for command; do must $W/control "$command"; done; }
-
 # rate ARG... -- COMMAND...: of the workload, while kpy rate looks on
 rate() {
-	local args=
-	while [ "$1" != -- ]; do args="$args $1"; shift; done
-	shift
-	kpy rate $args -j -i 600 -- sh do "$@" > shown 2> said
-	is "rate$args: '$*'" "$? $(./jsonl < shown > /dev/null || ./jsonl < shown)" "0 "
+	under rate -j -i 600 "$@"
+	is "rate $*" "$? $(./jsonl < shown > /dev/null || ./jsonl < shown)" "0 "
 }
 
 # callers: NAME:ALLOCS:BYTES:FREES in the order shown
 callers() { sed '$d' shown | ./jsonl /caller /allocs /bytes /frees | sed 's/+0x[0-9a-f]* \[kpylab\]//; s/ /:/g' | xargs; }
-
-last() { tail -n 1 shown | ./jsonl "$@"; }
 
 test_sites() {
 	rate -- 'alloc a 30 100' 'alloc b 20 200' 'alloc c 1 100000' 'free a 5' 'free c'
@@ -85,19 +74,11 @@ test_text() {
 	is "no screen is cleared that is none" "$(grep -c "$(printf '\033')" shown)" 0
 }
 
-rejects() { is "kpy rate $1" "$(kpy rate $1 2>&1 > /dev/null | head -n 1); $(kpy rate $1 > /dev/null 2>&1; echo $?)" "kpy rate: $2; 2"; }
-
 test_options() {
-	rejects "-s size" "there is no column 'size', only allocs, bytes and frees"
-	rejects "-r 0" "'0' is no number from 1 to 1048576"
+	bad_usage "rate -s size" "there is no column 'size', only allocs, bytes and frees"
+	bad_usage "rate -r 0" "'0' is no number from 1 to 1048576"
 }
 
-cat > do <<-'D'
-	for command; do
-		if [ "$command" = sleep ]; then sleep 1; continue; fi
-		printf '%s' "$command" > /sys/kernel/debug/kpylab/work/control || exit
-	done
-D
 insmod kpymalloc.ko
 insmod kpylab.ko
 must $K/create 'h arena=64K pool=4K'

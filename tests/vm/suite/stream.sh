@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: GPL-2.0
 # stream.sh: kpy trace's lines against the heap's counters, its lists and known workloads.
-# needs: build/tests/wr build/tests/jsonl build/tests/short.trace build/tests/churn.trace build/tests/nobtf
+# needs: tests/vm/suite/do build/tests/wr build/tests/jsonl build/tests/short.trace build/tests/churn.trace build/tests/nobtf
 # group: tracing
 # kernels: 6.12 6.1
 #
@@ -8,30 +8,10 @@
 # emulated, changing code that another one runs can kill the guest.
 . ./lib.sh
 
-W=/sys/kernel/debug/kpylab/work
-H=$K/heaps/h
-
-counters() { for key; do value $key $H/counters; done | xargs; }
-work() { for command; do must $W/control "$command"; done; }
-
-# A heap of 16 pools an arena, which keeps no empty arena.
-start() {
-	must $K/create "h arena=64K pool=4K release=always"
-	work "heap h"
-}
-
-end() {
-	work drop
-	must $K/destroy h
-}
-
 # trace ARG... -- COMMAND...: of the workload, while kpy trace looks on; all went well
 trace() {
-	local args=
-	while [ "$1" != -- ]; do args="$args $1"; shift; done
-	shift
-	kpy trace $args -- sh do "$@" > shown 2> said
-	is "trace$args" "$? $(sed 1d said | grep -vc 'events, 0 dropped$')" "0 0"
+	under trace "$@"
+	is "trace $*" "$? $(sed 1d said | grep -vc 'events, 0 dropped$')" "0 0"
 }
 
 # ops: how many lines of each
@@ -300,27 +280,17 @@ test_ends() {
 	is "the command's status" "$(kpy trace -- sh -c 'exit 7' > /dev/null 2>&1; echo $?)" 7
 }
 
-rejects() { is "kpy trace $1" "$(kpy trace $1 2>&1 > /dev/null | head -n 1); $(kpy trace $1 > /dev/null 2>&1; echo $?)" "kpy trace: $2; 2"; }
-
 test_options() {
-	rejects "--pools --arenas" "--pools or --arenas, not both"
-	rejects "--pools -z 3" "--pools takes no sizes"
-	rejects "--arenas -n sh" "--arenas takes no filter but -H: the list is made of all events"
-	rejects "-b 0" "'0' is no number from 1 to 1024"
-	rejects "-i 1" "invalid option -- 'i'"
+	bad_usage "trace --pools --arenas" "--pools or --arenas, not both"
+	bad_usage "trace --pools -z 3" "--pools takes no sizes"
+	bad_usage "trace --arenas -n sh" "--arenas takes no filter but -H: the list is made of all events"
+	bad_usage "trace -b 0" "'0' is no number from 1 to 1024"
+	bad_usage "trace -i 1" "invalid option -- 'i'"
 	is "kpy trace -H nope" "$(kpy trace -H nope 2>&1)" "kpy: nope: there is no such heap, see: kpy heap list"
 }
 
 nothing_left() { is "nothing is left attached" "$(bpftool prog show | grep -c -e on_ -e end_of -e begin_of)" 0; }
 
-unload() {
-	rmmod kpylab
-	while ! rmmod kpymalloc 2> /dev/null; do sleep 0.2; done
-}
-
-cat > do <<-'D'
-	for command; do printf '%s' "$command" > /sys/kernel/debug/kpylab/work/control || exit; done
-D
 insmod kpymalloc.ko
 insmod kpylab.ko
 test_counts

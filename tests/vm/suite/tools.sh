@@ -6,7 +6,6 @@
 # kernels: 6.12 6.1
 . ./lib.sh
 
-W=/sys/kernel/debug/kpylab/work
 TOOLS="check hist rate leak pin trace flame"
 ALL="$TOOLS hist_waste hist_latency hist_life trace_--pools trace_--arenas flame_--live"
 
@@ -79,8 +78,8 @@ busy() {
 idle() {
 	rm -f busy
 	wait
-	must $W/control drop
-	must $W/control "heap h"
+	work drop
+	work "heap h"
 }
 
 test_no_module() {
@@ -150,8 +149,8 @@ test_module_stays() {
 	attached
 	is "rmmod" "$(rmmod kpymalloc 2>&1)" "rmmod: can't unload module 'kpymalloc': Resource temporarily unavailable"
 	insmod kpylab.ko
-	must $W/control "heap h"
-	must $W/control "churn 1000 7"
+	work "heap h"
+	work "churn 1000 7"
 	ended
 	for tool in $TOOLS; do
 		is "$(words $tool)" "$(cat $tool.status) $(remarks $tool)" "0 "
@@ -245,7 +244,7 @@ test_no_btf() {
 	logged > /dev/null
 	rm -f *.said
 	must $K/create 'h arena=64K pool=4K'
-	must $W/control "heap h"
+	work "heap h"
 	test_json "a module without BTF"
 	is "they say so" "$(cat *.said | sed -n 's/, [0-9]* programs.*//p' | sort -u)" "tracing kpymalloc by raw_tp (the module has no BTF)"
 	kpy hist latency -j -- sh -c "printf 'alloc a 14 512' > $W/control; printf 'realloc a 500' > $W/control; printf 'free a' > $W/control" > shown 2> said
@@ -258,7 +257,7 @@ test_no_module
 insmod kpymalloc.ko
 insmod kpylab.ko
 must $K/create 'h arena=64K pool=4K'
-must $W/control "heap h"
+work "heap h"
 logged > /dev/null
 test_unknown_heap
 test_user
@@ -269,9 +268,9 @@ test_interrupt
 test_hangup
 test_pipe
 test_json "JSON"
-must $W/control drop
+work drop
 test_no_btf
-must $W/control drop
+work drop
 rmmod kpylab
 rmmod kpymalloc
 finish

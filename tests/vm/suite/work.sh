@@ -4,13 +4,10 @@
 # kernels: 6.12 6.1 rt debug
 . ./lib.sh
 
-W=/sys/kernel/debug/kpylab/work
 T=/sys/kernel/tracing
-H=$K/heaps/h
 
-# status KEY..., counters KEY...: their values on a line
+# status KEY...: their values on a line
 status() { for key; do value $key $W/status; done | xargs; }
-counters() { for key; do value $key $H/counters; done | xargs; }
 
 # held SITE: its blocks and bytes
 held() { status site_$1_blocks site_$1_bytes; }
@@ -42,14 +39,8 @@ rejects() {
 	is "  nothing has changed" "$(numbers)" "$before"
 }
 
-# A heap of 16 pools an arena, 7 blocks of 512 bytes a pool, which keeps no empty arena.
-start() {
-	must $K/create 'h arena=64K pool=4K release=always'
-	must $W/control "heap h"
-}
-
 # Nothing is left, and what was counted here was counted there.
-end() {
+even() {
 	set -- $(counters allocs frees large_allocs large_frees reallocs reallocs_in_place)
 	is "as many ops as the heap counts" "$(($(status ops) - ops))" "$(($1 + $2 + $3 + $4 - $5 + 2 * $6))"
 	does drop
@@ -177,7 +168,7 @@ test_alloc_free() {
 	does 'free a'
 	does 'free c'
 	is "  all of a site" "$(held a), $(held b), $(held c), $(counters large_blocks)" "0 0, 50 5000, 0 0, 7"
-	end
+	even
 }
 
 test_order() {
@@ -189,7 +180,7 @@ test_order() {
 	does 'alloc b 1 512'
 	does 'free a 111'
 	is "  one block in its place keeps an arena" "$(arenas)" "1:1:1 2:16:112"
-	end
+	even
 }
 
 test_scatter() {
@@ -202,7 +193,7 @@ test_scatter() {
 	is "  arenas come back, the oldest first" "$(arenas_now) $(arenas)" "7 3:1:1 4:1:1 5:1:1 6:1:1 7:1:1 8:1:1 9:1:1"
 	does 'free a'
 	is "  and all the others" "$(arenas_now) $(counters held_bytes)" "0 0"
-	end
+	even
 	start
 	does 'scatter c 1120 512 224'
 	is "  every other arena is pinned" "$(arenas_now) $(arenas)" "5 1:1:1 3:1:1 5:1:1 7:1:1 9:1:1"
@@ -212,7 +203,7 @@ test_scatter() {
 	is "  no filler at all" "$(held b)" "5 320"
 	does 'scatter b 23 64 10'
 	is "  not only filler behind the last" "$(held b)" "7 448"
-	end
+	even
 }
 
 test_realloc() {
@@ -226,18 +217,16 @@ test_realloc() {
 	is "  to large ones" "$(held a), $(allocated), $(counters large_blocks large_bytes)" "100 100000, 0 0, 100 100000"
 	does 'realloc b 10'
 	is "  no block at all" "$(held b), $(counters reallocs)" "0 0, 300"
-	end
+	even
 }
 
 # churn SEED: what the heap had to do for it
 churn() {
-	must $K/create 'h arena=64K pool=4K release=always'
-	must $W/control "heap h"
-	must $W/control "churn 20000 $1"
+	start
+	work "churn 20000 $1"
 	[ "$(cat $H/validate)" = ok ] || not_ok "churn $1: the heap is valid" "$(cat $H/validate)"
 	counters allocs frees reallocs reallocs_in_place large_allocs large_bytes_peak held_bytes_peak
-	must $W/control drop
-	must $K/destroy h
+	end
 }
 
 test_churn() {
@@ -252,7 +241,7 @@ test_churn() {
 	is "  of every kind" "$(counters allocs reallocs reallocs_in_place large_allocs frees large_frees |
 		awk '{ print ($1 > 5000), ($2 > 2000), ($3 > 20), ($4 > 500), ($1 == $5), ($4 == $6) }')" "1 1 1 1 1 1"
 	holds "  20000 calls and the last frees" [ $(($(status ops) - ops)) -gt 20000 -a $(($(status ops) - ops)) -le 24096 ]
-	end
+	even
 }
 
 test_signal() {
@@ -279,7 +268,7 @@ test_signal() {
 	kill $(pidof wr)
 	wait
 	is "  stopped by another signal" "$(cat $W/error) $(allocated)" "interrupted 5 320"
-	end
+	even
 }
 
 # sites EVENT: the functions it fired in, and how often
@@ -309,7 +298,7 @@ test_call_sites() {
 	is "all of them were kpylab's" "$(($(grep -c 'call_site=kpylab_[a-z_]*+0x[0-9a-f]*/0x[0-9a-f]* \[kpylab\]$' $T/trace)))" \
 		"$(grep -c call_site= $T/trace)"
 	echo > $T/trace
-	end
+	even
 }
 
 # The stacks part where the sites do, and not before.
@@ -324,7 +313,7 @@ test_stacks() {
 	is "stacks" "$(sed -n 's/^ => kpylab_\([a-z_]*\).*/\1/p' $T/trace | xargs)" "site_a filler site_d"
 	is "  below them all the same" "$(grep -c '^ => lab_work_alloc' $T/trace) $(grep -c '^ => control_write' $T/trace)" "3 3"
 	echo > $T/trace
-	end
+	even
 }
 
 test_unload() {
