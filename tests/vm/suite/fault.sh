@@ -5,8 +5,6 @@
 . ./lib.sh
 
 F=/sys/kernel/debug
-W=$F/kpylab/work
-C=$K/heaps/h/counters
 
 # inject FILE KEY=VALUE...: in /sys/kernel/debug/FILE, without a word in the log
 inject() {
@@ -18,61 +16,61 @@ inject() {
 	done
 }
 
-# counts KEY...: of the heap, on a line
-counts() { for key; do value $key $C; done | xargs; }
+# in_use: small blocks
+in_use() { awk '{ value[$1] = $2 } END { print value["allocs"] - value["frees"] }' $H/counters; }
 
 # everything NAME: was freed by the rewind, and the heap is as it should be
 everything() {
 	must $L/control rewind
-	is "$1: everything was freed" "$(counts large_blocks large_bytes) $(($(counts allocs) - $(counts frees)))" "0 0 0"
-	is "$1: valid" "$(cat $K/heaps/h/validate)" ok
+	is "$1: everything was freed" "$(counters large_blocks large_bytes) $(in_use)" "0 0 0"
+	is "$1: valid" "$(cat $H/validate)" ok
 	must $L/control "backend kmalloc"
 	must $K/destroy h
 }
 
-start() {
-	must $K/create "h preset=cpython-3.8"
+replay_on() {
+	must $K/create "$1"
 	must $L/control "backend kpymalloc:h"
 }
 
 # No arena at all: every request goes to the general allocator.
 test_no_arena() {
-	start
+	replay_on "h preset=cpython-3.8"
 	inject fail_page_alloc min-order=6 probability=100
 	must $L/control run
 	inject fail_page_alloc probability=0
-	is "no arena: no request failed" "$(counts alloc_failures) $(value alloc_failures $L/status)" "0 0"
-	is "no arena: no small block" "$(counts allocs held_bytes_peak | awk '{ print $1, ($2 > 0) }')" "0 1"
-	is "no arena: counted" "$(($(counts large_fallbacks) > 1000 && $(counts arena_failures) >= $(counts large_fallbacks)))" 1
+	is "no arena: no request failed" "$(counters alloc_failures) $(value alloc_failures $L/status)" "0 0"
+	is "no arena: no small block" "$(counters allocs held_bytes_peak | awk '{ print $1, ($2 > 0) }')" "0 1"
+	is "no arena: counted" "$(($(counters large_fallbacks) > 1000 && $(counters arena_failures) >= $(counters large_fallbacks)))" 1
 	is "no arena: the contents are right" "$(value state $L/status) $(value fill_errors $L/status)" "done 0"
-	is "no arena: valid" "$(cat $K/heaps/h/validate)" ok
+	is "no arena: valid" "$(cat $H/validate)" ok
 	everything "no arena"
 }
 
 # Arenas come and go by luck, small blocks of both kinds live side by side.
 test_few_arenas() {
-	start
+	replay_on "h preset=cpython-3.8"
 	inject fail_page_alloc min-order=6 probability=99
 	must $L/control run
 	inject fail_page_alloc probability=0
-	is "few arenas: no request failed" "$(counts alloc_failures)" 0
-	is "few arenas: both kinds" "$(($(counts allocs) > 0 && $(counts large_fallbacks) > 0))" 1
+	is "few arenas: no request failed" "$(counters alloc_failures)" 0
+	is "few arenas: both kinds" "$(($(counters allocs) > 0 && $(counters large_fallbacks) > 0))" 1
 	is "few arenas: the contents are right" "$(value state $L/status) $(value fill_errors $L/status)" "done 0"
-	is "few arenas: valid" "$(cat $K/heaps/h/validate)" ok
+	is "few arenas: valid" "$(cat $H/validate)" ok
 	everything "few arenas"
 }
 
 # Nor is there always a record for a large block: then the request fails.
 test_failures() {
-	start
+	replay_on "h preset=cpython-3.8"
 	echo 1 > /sys/kernel/slab/kpy_large/failslab
 	inject failslab cache-filter=Y probability=30
 	must $L/control run
 	inject failslab probability=0 cache-filter=N
-	is "failures: counted" "$(($(counts alloc_failures) > 10)) $(counts alloc_failures)" \
+	is "failures: counted" "$(($(counters alloc_failures) > 10)) $(counters alloc_failures)" \
 		"1 $(value alloc_failures $L/status)"
 	is "failures: the contents are right" "$(value state $L/status) $(value fill_errors $L/status)" "done 0"
-	is "failures: valid" "$(cat $K/heaps/h/validate)" ok
+	is "failures: valid" "$(cat $H/validate)" ok
 	everything failures
 }
 
@@ -96,14 +94,14 @@ each() {
 	holds "$name: there were some" [ $n -gt $least ]
 }
 
-create_nth() { printf 'new preset=cpython-3.10' | ./wr -n $1 $K/create; }
+create_nth() { ./wr -n $1 $K/create 'new preset=cpython-3.10'; }
 
 test_create() {
 	# A heap that lacks some files for want of memory is a heap.
 	settled() {
 		case $1 in
-		*OK) [ "$(put $K/destroy new)" = OK ] ;;
-		*) [ "$(put $K/destroy new)" = ENOENT ] && [ "$(ls $K/heaps)" = h ] ;;
+		*OK) echo -n new > $K/destroy ;;
+		*) [ "$(put $K/destroy new)" = ENOENT ] && [ "$(echo $K/heaps/*)" = $H ] ;;
 		esac
 	}
 	least=5
@@ -115,54 +113,54 @@ read_nth() { ./wr -r -n $2 $1; }
 test_read() {
 	local file
 
-	settled() { [ "$(cat $K/heaps/h/validate)" = ok ]; }
+	settled() { valid $H; }
 	least=1
 	for file in id stats counters arenas pools geometry validate; do
-		each "read $file" read_nth $K/heaps/h/$file
+		each "read $file" read_nth $H/$file
 	done
 }
 
-run_nth() { printf 'run 40' | ./wr -n $1 $L/control; }
+run_nth() { ./wr -n $1 $L/control 'run 40'; }
 
 test_run() {
-	settled() {
-		[ "$(cat $K/heaps/h/validate)" = ok ] && must $L/control rewind &&
-			[ "$(counts large_blocks)" = 0 ]
-	}
+	settled() { valid $H && must $L/control rewind && [ "$(counters large_blocks)" = 0 ]; }
 	least=10
 	must $L/control "backend kpymalloc:h"
 	each run run_nth
 	must $L/control "backend kmalloc"
 }
 
-work_nth() { printf "$1" | ./wr -n $2 $W/control; }
+work_nth() { ./wr -n $2 $W/control "$1"; }
 
-# Blocks and bytes of site a as kpylab knows them; as the heap does, if all are large.
-held() { echo $(value site_a_blocks $W/status) $(value site_a_bytes $W/status); }
+# held: blocks and bytes of site a as kpylab knows them, then the heap's large ones, which
+# are the same if all are large; small blocks
+held() {
+	awk '{ value[$1] = $2 } END { print value["site_a_blocks"], value["site_a_bytes"],
+		value["large_blocks"], value["large_bytes"], value["allocs"] - value["frees"] }' $W/status $H/counters
+}
 
 # A workload's command is done, or nothing is left of it; but for a realloc.
 test_work() {
-	local before=$(($(counts alloc_failures) - $(value failures $W/status)))
+	local before=$(($(counters alloc_failures) - $(value failures $W/status)))
 
 	settled() {
-		case $1 in *OK) must $W/control "free a" ;; esac
-		[ "$(cat $K/heaps/h/validate)" = ok ] && [ "$(held)" = "0 0" ] &&
-			[ "$(counts large_blocks) $(($(counts allocs) - $(counts frees)))" = "0 0" ]
+		case $1 in *OK) work "free a" ;; esac
+		valid $H && [ "$(held)" = "0 0 0 0 0" ]
 	}
-	must $W/control "heap h"
+	work "heap h"
 	least=3
 	each "work scatter" work_nth 'scatter a 60 64 3'
 	least=10
-	each "work alloc" work_nth 'alloc a 20 700'
+	each "work alloc" work_nth 'alloc a 8 700'
 	each "work churn" work_nth 'churn 60 1'
-	must $W/control "alloc a 20 700"
+	work "alloc a 8 700"
 	settled() {
-		[ "$(cat $K/heaps/h/validate)" = ok ] && [ "$(held)" = "$(counts large_blocks large_bytes)" ] &&
-			must $W/control "realloc a 700"
+		set -- $(held)
+		valid $H && [ "$1 $2" = "$3 $4" ] && work "realloc a 700"
 	}
 	each "work realloc" work_nth 'realloc a 1500'
-	is "work: failures are counted" $(($(counts alloc_failures) - $(value failures $W/status))) $before
-	must $W/control drop
+	is "work: failures are counted" $(($(counters alloc_failures) - $(value failures $W/status))) $before
+	work drop
 }
 
 insmod kpymalloc.ko

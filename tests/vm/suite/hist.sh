@@ -142,8 +142,8 @@ test_life() {
 
 test_intervals() {
 	start
-	kpy hist -j -T -H h -i 0.5 3 -- sh -c "printf 'alloc a 10 100' > $W/control; sleep 1
-		printf 'alloc a 7 100' > $W/control; sleep 5" > shown 2> said
+	kpy hist -j -T -H h -i 0.5 3 -- sh -c "printf 'alloc a 10 100' > $W/control; sleep 0.7
+		printf 'alloc a 7 100' > $W/control; sleep 2" > shown 2> said
 	is "three reports" "$? $(./jsonl < shown) $(./jsonl /requests < shown | sum)" "0 4 17"
 	is "with the time" "$(field /time | grep -c '^[0-9][0-9]:[0-9][0-9]:[0-9][0-9]$')" 1
 	kpy hist -H h -T -i 0.2 2 > shown 2> said

@@ -86,9 +86,9 @@ test_filters() {
 test_older() {
 	start
 	script 'alloc a 5 64'
-	echo 'sleep 4' >> /tmp/work
+	echo 'sleep 3' >> /tmp/work
 	echo "echo 'alloc b 5 64' > $W/control" >> /tmp/work
-	leak -s --older 3500
+	leak -s --older 2900
 	is "--older" "$(stacks)" "320 5 kpylab_site_a"
 	end
 }
@@ -182,8 +182,8 @@ test_heap_gone() {
 test_new_module() {
 	start
 	script 'alloc a 5 64'
-	echo 'sleep 3; insmod kpytest.ko do=leave_live; sleep 3' >> /tmp/work
-	leak -s -i 2
+	echo 'sleep 1.5; insmod kpytest.ko do=leave_live; sleep 1.5' >> /tmp/work
+	leak -s -i 1
 	is "a module that comes while tracing is named" "$(stacks | sort -u | grep -v 0xf)" "10 1 leave_live
 300 3 leave_live
 320 5 kpylab_site_a"

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0
 # Sourced by the suites, in the guest: one line a test, `ok NAME` or
 # `not ok NAME - why`, and a plan at the end, without which a suite has not run.
+#
+# A process costs the debug kernel some 50 ms: what the shell can do itself, it does.
 
 K=/sys/kernel/debug/kpymalloc
 L=/sys/kernel/debug/kpylab/replay
@@ -30,16 +32,29 @@ finish() {
 }
 
 # put FILE TEXT: one write, says OK or the errno
-put() { printf '%s' "$2" | ./wr "$1"; }
+put() { ./wr "$1" "$2"; }
 
 # must FILE TEXT: a write that the tests rest upon
 must() {
-	local got="$(put "$@")"
-	[ "$got" = OK ] || { echo "# '$2' to $1: $got"; cat "${1%/*}/error" 2>/dev/null; not_ok "$2" "$got"; finish; }
+	echo -n "$2" > "$1" || { cat "${1%/*}/error" 2>/dev/null; not_ok "$2" "no such write to $1"; finish; }
 }
 
 # value KEY FILE: of a `key value` line
 value() { awk -v key="$1" '$1 == key { print $2 }' "$2"; }
+
+# values FILE KEY...: on a line
+values() {
+	local file="$1"
+	shift
+	awk -v keys="$*" '{ value[$1] = $2 }
+		END { n = split(keys, key); for (i = 1; i <= n; i++) printf "%s%s", value[key[i]], i < n ? " " : "\n" }' "$file"
+}
+
+# valid HEAP: its folder
+valid() {
+	local said
+	read -r said < "$1/validate" && [ "$said" = ok ]
+}
 
 # load TRACE: into kpylab
 load() { cat "$1" > "$L/load" || { not_ok "load $1" "$(cat "$L/error")"; finish; }; }
@@ -74,7 +89,7 @@ under() {
 }
 
 # counters KEY...: of heap h, on a line
-counters() { for key; do value $key $H/counters; done | xargs; }
+counters() { values $H/counters "$@"; }
 
 # last POINTER...: of the last object that was printed
 last() { tail -n 1 shown | ./jsonl "$@"; }

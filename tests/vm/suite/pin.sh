@@ -125,9 +125,9 @@ g: 0 of 0"
 test_busy() {
 	start
 	cat > /tmp/work <<-E
-	printf 'churn 1000000000000 1' | timeout -s INT 5 ./wr $W/control
+	printf 'churn 1000000000000 1' | timeout -s INT 3 ./wr $W/control
 	E
-	kpy pin -s --below 100 -i 0.5 6 sh /tmp/work > /tmp/report 2> /tmp/status
+	kpy pin -s --below 100 -i 0.3 6 sh /tmp/work > /tmp/report 2> /tmp/status
 	is "a busy heap: all of it is known" "$(grep -c unknown /tmp/report)" 0
 	holds "  some of it" [ $(grep -c '^ .* kpylab_churn+' /tmp/report) -gt 3 ]
 	work 'alloc a 1 64'

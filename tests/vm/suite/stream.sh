@@ -92,16 +92,16 @@ test_filters() {
 	start
 	trace -j -z 100 -Z 200 -- 'alloc a 1 99' 'alloc b 2 100' 'alloc c 3 200' 'alloc d 4 201' 'alloc d 5 1000'
 	is "  sizes" "$(ops < shown)" "alloc:5"
-	trace -j -C 6 -- 'free b' 'alloc b 1 96' 'alloc b 2 97' 'alloc b 3 112' 'alloc b 4 113' 'alloc b 1 800'
+	trace -jL -C 6 -- 'free b' 'alloc b 1 96' 'alloc b 2 97' 'alloc b 3 112' 'alloc b 4 113' 'alloc b 1 800'
 	is "  a class" "$(ops < shown)" "alloc:5 free:2"
-	trace -j -n wr -- 'alloc a 1 100'
+	trace -jL -n wr -- 'alloc a 1 100'
 	is "  tasks of another name" "$(ops < shown)" ""
-	trace -j -n sh -- 'alloc a 1 100'
+	trace -jL -n sh -- 'alloc a 1 100'
 	is "  tasks of this name" "$(ops < shown)" "alloc:1"
-	trace -j -p 1 -- 'alloc a 1 100'
+	trace -jL -p 1 -- 'alloc a 1 100'
 	is "  another process" "$(ops < shown)" ""
 	must $K/create 'other preset=cpython-3.10'
-	trace -j -H other -- 'alloc a 1 100'
+	trace -jL -H other -- 'alloc a 1 100'
 	is "  another heap" "$(ops < shown)" ""
 	must $K/destroy other
 	trace -N 5 -- 'alloc a 100 100'
@@ -115,9 +115,9 @@ test_names() {
 
 	start
 	cp wr "$name"
-	kpy trace -j -- sh -c "printf 'alloc a 1 64' | ./'$name' $W/control" 2> /dev/null | grep '^{' > shown
+	kpy trace -jL -- sh -c "printf 'alloc a 1 64' | ./'$name' $W/control" 2> /dev/null | grep '^{' > shown
 	is "a name to be escaped" "$(json) $(head -n 1 shown | ./jsonl /comm)" "2 $name"
-	kpy trace -- sh -c "printf 'alloc a 1 64' | ./'$name' $W/control" 2> /dev/null | grep alloc > shown
+	kpy trace -L -- sh -c "printf 'alloc a 1 64' | ./'$name' $W/control" 2> /dev/null | grep alloc > shown
 	is "  as text" "$(grep -cF 'q"\?e ' shown)" 1
 	end
 }
@@ -268,16 +268,18 @@ test_lonely() {
 
 test_ends() {
 	start
-	(for i in 1 2 3 4 5 6 7 8 9 10; do sleep 0.3; work 'alloc a 1 100'; done) &
-	kpy trace -j 2> said | head -n 1 > shown
+	rm -f piped
+	(while [ ! -e piped ]; do sleep 0.3; work 'alloc a 1 100'; done) &
+	kpy trace -jL 2> said | head -n 1 > shown
+	touch piped
 	is "a closed pipe ends it quietly" "$(./jsonl < shown) $(wc -l < said)" "1 1"
 	wait
-	begin -H h
+	begin -L -H h
 	work drop
 	must $K/destroy h
 	wait $tracer
 	is "a heap that goes ends it" "$? $(sed -n 2p said)" "0 kpy: h: the heap is gone"
-	is "the command's status" "$(kpy trace -- sh -c 'exit 7' > /dev/null 2>&1; echo $?)" 7
+	is "the command's status" "$(kpy trace -L -- sh -c 'exit 7' > /dev/null 2>&1; echo $?)" 7
 }
 
 test_options() {

@@ -68,7 +68,7 @@ remarks() { sed '/^tracing kpymalloc by /d; /^[0-9,]* events,\{0,1\} [0-9,]* *dr
 busy() {
 	touch busy
 	while [ -e busy ]; do
-		printf 'churn 1000 7' > $W/control
+		printf 'churn 100 7' > $W/control
 		printf 'alloc a 100 100' > $W/control
 		printf 'free a 50' > $W/control
 		sleep 0.2
@@ -145,7 +145,7 @@ test_heap_ends() {
 test_module_stays() {
 	echo "# rmmod meanwhile"
 	rmmod kpylab
-	together "$TOOLS" -d 6
+	together "$TOOLS" -d 4
 	attached
 	is "rmmod" "$(rmmod kpymalloc 2>&1)" "rmmod: can't unload module 'kpymalloc': Resource temporarily unavailable"
 	insmod kpylab.ko
@@ -223,7 +223,7 @@ test_pipe() {
 test_json() {
 	echo "# $1"
 	busy
-	together "$ALL" -j -d 3
+	together "$ALL" -j -d 2
 	ended
 	idle
 	for tool in $ALL; do

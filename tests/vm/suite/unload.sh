@@ -12,7 +12,7 @@
 ROUNDS=200
 WARM=20			# until the kernel's own tables have grown
 
-[ -z "$slow" ] || ROUNDS=50 WARM=10
+[ -z "$slow" ] || ROUNDS=20 WARM=8
 
 free_pages() {
 	cat /proc/vmstat /proc/zoneinfo |

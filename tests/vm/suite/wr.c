@@ -3,8 +3,8 @@
  * wr - one system call on a file, and the name of its errno.
  *
  * The shell's echo can neither say which error a write met nor pass what a
- * hostile program would pass.  wr takes its standard input as the data of one
- * write(2) or pwrite(2), or does one read(2), and prints OK, SHORT, or an errno
+ * hostile program would pass.  wr takes DATA or its standard input as the data of
+ * one write(2) or pwrite(2), or does one read(2), and prints OK, SHORT, or an errno
  * as E2BIG or ENOENT; a prefix "open " says that it was the open that failed.
  * Exit status: 0 whatever the kernel answered, 2 if wr itself cannot go on.
  */
@@ -23,7 +23,7 @@
 #define DATA_MAX 0x100000
 
 static const char usage[] =
-	"usage: wr [OPTION]... FILE < DATA\n"
+	"usage: wr [OPTION]... FILE [DATA]\n"
 	"  -r        reads instead\n"
 	"  -l LEN    as many bytes, DATA is filled up with blanks\n"
 	"  -o OFFSET by pwrite(2)\n"
@@ -36,6 +36,7 @@ static const char usage[] =
 
 struct call {
 	const char *file;
+	const char *data;
 	bool read;
 	bool bad;
 	bool no_cap;
@@ -103,9 +104,12 @@ static struct call parse(int argc, char **argv)
 			die_usage();
 		}
 	}
-	if (argc - optind != (c.fd >= 0 ? 0 : 1))
+	if (c.fd < 0 && optind < argc)
+		c.file = argv[optind++];
+	if (optind < argc)
+		c.data = argv[optind++];
+	if (optind < argc || !c.file == (c.fd < 0))
 		die_usage();
-	c.file = argv[optind];
 	return c;
 }
 
@@ -133,7 +137,7 @@ static char *make_buffer(struct call *c)
 		c->len = c->len ?: DATA_MAX;
 		return buf;
 	}
-	len = slurp(buf);
+	len = c->data ? strlen(strcpy(buf, c->data)) : slurp(buf);
 	if (c->len > len)
 		memset(buf + len, ' ', c->len - len);
 	c->len = c->len ?: len;
