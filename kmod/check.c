@@ -10,6 +10,7 @@
  */
 #include <linux/kernel.h>
 #include <linux/module.h>
+#include <linux/rcupdate.h>
 #include <linux/slab.h>
 
 #include "internal.h"
@@ -50,12 +51,13 @@ static __printf(2, 3) bool fail(struct check *check, const char *fmt, ...)
 /* Differs if something happened; a CPU's cache moves blocks without anybody's call. */
 static u64 heap_clock(struct kpy_heap *heap)
 {
-	const struct kpy_counters *c = &heap->c;
-	u64 allocs, frees, clock;
+	struct kpy_counters c;
+	u64 clock;
 	u32 i;
 
-	kpy_count_small(heap, &allocs, &frees);
-	clock = allocs + frees + c->large_allocs + c->large_frees;
+	kpy_count_small(heap, &c.allocs, &c.frees);
+	kpy_large_count(heap, &c);
+	clock = c.allocs + c.frees + c.large_allocs + c.large_frees;
 	for (i = 0; i < heap->nr_classes; i++)
 		clock = clock * 31 + heap->class[i].in_use;
 	return clock;
@@ -195,16 +197,30 @@ static bool check_usedpools(struct check *check, u32 szidx)
 	return true;
 }
 
+/* In mode percpu of one moment only while no front is in use. */
+static bool check_large_live(struct check *check)
+{
+	struct kpy_large_walk walk;
+	struct kpy_counters c;
+
+	kpy_large_walk(check->heap, &walk);
+	kpy_large_count(check->heap, &c);
+	return (walk.blocks == c.large_blocks && walk.bytes == c.large_bytes &&
+		c.large_allocs - c.large_frees == walk.blocks) ||
+	       fail(check, "I11: %llu large blocks of %llu bytes, counted %llu and %llu",
+		    walk.blocks, walk.bytes, c.large_blocks, c.large_bytes);
+}
+
 static bool check_large(struct check *check)
 {
-	const struct kpy_counters *c = &check->heap->c;
-	u64 blocks, bytes;
+	struct kpy_heap *heap = check->heap;
+	struct kpy_large_walk walk;
 
-	kpy_large_walk(check->heap, &blocks, &bytes);
-	return (blocks == c->large_blocks && bytes == c->large_bytes &&
-		c->large_allocs - c->large_frees == blocks) ||
-	       fail(check, "I11: %llu large blocks of %llu bytes, counted %llu and %llu",
-		    blocks, bytes, c->large_blocks, c->large_bytes);
+	kpy_large_walk(heap, &walk);
+	if (walk.records != heap->c.large_blocks)
+		return fail(check, "I11: %llu large blocks, live or cached, counted %llu",
+			    walk.records, heap->c.large_blocks);
+	return heap->cpu || check_large_live(check);
 }
 
 static bool check_lists(struct check *check)
@@ -342,6 +358,40 @@ static void check_totals(struct check *check)
 		     in_use, allocs, frees);
 }
 
+static u64 look_at_large(struct check *check)
+{
+	struct kpy_heap *heap = check->heap;
+	unsigned long flags;
+	u64 clock;
+
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	check->err = 0;
+	clock = heap_clock(heap);
+	check_large_live(check);
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	return clock;
+}
+
+/*
+ * Fronts take no lock: when their numbers do not add up, some are perhaps in use.
+ * So those who are at it are waited for, and if somebody came meanwhile it proves
+ * nothing.
+ */
+static void check_large_fronts(struct check *check)
+{
+	u64 before = look_at_large(check);
+	int err;
+
+	if (!check->err)
+		return;
+	synchronize_rcu();
+	look_at_large(check);
+	err = check->err;
+	synchronize_rcu();
+	if (!err || look_at_large(check) != before)
+		check->err = 0;
+}
+
 /**
  * kpy_heap_validate() - check every invariant of a heap
  * @heap: the heap
@@ -378,6 +428,8 @@ int kpy_heap_validate(struct kpy_heap *heap, char *why, size_t len)
 			check_totals(check);
 		raw_spin_unlock_irqrestore(&heap->lock, flags);
 	}
+	if (!check->err && check->heap->cpu)
+		check_large_fronts(check);
 	if (!check->err)
 		strscpy(why, "ok", len);
 	err = check->err;

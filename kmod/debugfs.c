@@ -167,6 +167,8 @@ static void show_counters(struct seq_file *m, const struct kpy_heap_stats *s)
 		{ "large_blocks", s->large_blocks },
 		{ "large_bytes", s->large_bytes },
 		{ "large_bytes_peak", s->large_bytes_peak },
+		{ "large_cached", s->large_cached },
+		{ "large_cached_bytes", s->large_cached_bytes },
 		{ "holes", s->holes },
 		{ "holes_total", s->holes_total },
 		{ "held_bytes", s->held_bytes },
@@ -267,6 +269,19 @@ static int arenas_show(struct seq_file *m, void *v)
 }
 DEFINE_SHOW_ATTRIBUTE(arenas);
 
+static void show_large_fronts(struct seq_file *m, struct kpy_heap *heap, int cpu)
+{
+	struct kpy_cpu_snapshot s;
+	u32 kind;
+
+	for (kind = 0; kind < KPY_LARGE_KINDS; kind++) {
+		kpy_snapshot_large(heap, cpu, kind, &s);
+		if (s.allocs || s.task)
+			seq_printf(m, "%4d  large %6u %6u %6u %6u %12llu\n", cpu,
+				   KPY_LARGE_FIRST << kind, s.task, 0, 0, s.allocs);
+	}
+}
+
 static int cpus_show(struct seq_file *m, void *v)
 {
 	struct kpy_heap *heap = m->private;
@@ -285,6 +300,7 @@ static int cpus_show(struct seq_file *m, void *v)
 					   kpy_class_size(heap, i), s.task, s.irq, s.shelf,
 					   s.allocs);
 		}
+		show_large_fronts(m, heap, cpu);
 	}
 	for (i = 0; i < heap->nr_classes; i++)
 		if (READ_ONCE(heap->depot[i].nr))

@@ -207,6 +207,7 @@ static void drain_cpu(struct kpy_heap *heap, int cpu)
 	for (i = 0; i < heap->nr_classes; i++)
 		drain_class(heap, cpu, i);
 	drain_steps(heap, drain_cpu_empties, per_cpu_ptr(heap->cpu, cpu));
+	kpy_large_drain_cpu(heap, cpu, true);
 }
 
 /* Used since the last round? */
@@ -226,7 +227,7 @@ static bool has_cached(struct kpy_heap *heap, int cpu)
 	struct kpy_cpu *c = per_cpu_ptr(heap->cpu, cpu);
 	u32 i;
 
-	if (READ_ONCE(c->empties))
+	if (READ_ONCE(c->empties) || kpy_large_has_cached(heap, cpu))
 		return true;
 	for (i = 0; i < heap->nr_classes; i++)
 		if (READ_ONCE(c->shelf[i].nr) ||
@@ -256,6 +257,7 @@ static long drain_this_cpu(void *arg)
 	}
 	if (drain->all || bitmap_empty(drain->busy, KPY_MAX_CLASSES))
 		drain_steps(heap, drain_cpu_empties, per_cpu_ptr(heap->cpu, cpu));
+	kpy_large_drain_cpu(heap, cpu, drain->all);
 	return 0;
 }
 

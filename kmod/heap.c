@@ -17,6 +17,7 @@
 #include "classic.h"
 #include "front.h"
 #include "internal.h"
+#include "large.h"
 #include "trace.h"
 
 /* Refuse a pointer: count it, and say so the first time. */
@@ -43,8 +44,8 @@ static void count_failure(struct kpy_heap *heap)
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
 }
 
-static void *large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, bool fallback,
-			 unsigned long caller)
+static noinline void *general_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, bool fallback,
+				    unsigned long caller)
 {
 	void *ptr = kpy_large_alloc(heap, size, gfp, fallback, caller);
 
@@ -53,22 +54,37 @@ static void *large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, bool fal
 	return ptr;
 }
 
-/* All cases of an allocation. */
-static noinline void *slow_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
-				 unsigned long caller)
+static noinline void *large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
+				  unsigned long caller)
 {
-	bool small = size - 1 < heap->geo.max_small;
-	void *ptr = NULL;
+	void *ptr = kpy_large_pop(heap, size, gfp);
+
+	if (unlikely(!ptr))
+		return general_alloc(heap, size, gfp, false, caller);
+	return want_init_on_alloc(gfp) ? memset(ptr, 0, size) : ptr;
+}
+
+static noinline void *small_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
+				  unsigned long caller)
+{
+	void *ptr;
 
 	might_alloc(gfp);
-	if (small)
-		ptr = heap->cpu ? kpy_percpu_alloc(heap, size, gfp, caller) :
-				  kpy_classic_alloc(heap, size, gfp, caller);
+	ptr = heap->cpu ? kpy_percpu_alloc(heap, size, gfp, caller) :
+			  kpy_classic_alloc(heap, size, gfp, caller);
 	if (!ptr)
-		return large_alloc(heap, size, gfp, small, caller);
+		return general_alloc(heap, size, gfp, true, caller);
 	if (want_init_on_alloc(gfp))
 		memset(ptr, 0, size);
 	return ptr;
+}
+
+static noinline void *slow_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
+				 unsigned long caller)
+{
+	if (size - 1 < heap->geo.max_small)
+		return small_alloc(heap, size, gfp, caller);
+	return large_alloc(heap, size, gfp, caller);
 }
 
 static void *heap_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned long caller)
@@ -85,7 +101,7 @@ static void *heap_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned 
 }
 
 /* All cases of a free, each looked at as closely as can be. */
-static noinline void slow_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
+static noinline void close_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
 {
 	struct kpy_arena *arena;
 	const char *why;
@@ -93,15 +109,27 @@ static noinline void slow_free(struct kpy_heap *heap, void *ptr, unsigned long c
 	if (heap->cpu && kpy_percpu_free_quick(heap, ptr))
 		return;
 	arena = kpy_arena_find(heap, ptr);
-	if (!arena) {
-		if (!kpy_large_free(heap, ptr, caller))
-			refuse(heap, ptr, "not a block of this heap", caller);
-		return;
-	}
-	why = heap->cpu ? kpy_percpu_free(heap, arena, ptr, caller) :
-			  kpy_classic_free(heap, arena, ptr, caller);
+	if (!arena)
+		why = kpy_large_free(heap, ptr, caller);
+	else
+		why = heap->cpu ? kpy_percpu_free(heap, arena, ptr, caller) :
+				  kpy_classic_free(heap, arena, ptr, caller);
 	if (unlikely(why))
 		refuse(heap, ptr, why, caller);
+}
+
+static noinline void percpu_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
+{
+	if (unlikely(!kpy_large_push(heap, ptr)))
+		close_free(heap, ptr, caller);
+}
+
+static noinline void slow_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
+{
+	if (heap->cpu)
+		percpu_free(heap, ptr, caller);
+	else
+		close_free(heap, ptr, caller);
 }
 
 static void heap_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
@@ -111,17 +139,18 @@ static void heap_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
 }
 
 /* Class size or requested size of a block; false if it is none of ours. */
-static bool block_size(struct kpy_heap *heap, void *ptr, size_t *size, bool *small,
+static bool block_size(struct kpy_heap *heap, void *ptr, size_t *size, struct kpy_large **large,
 		       const char **why)
 {
 	struct kpy_arena *arena = kpy_arena_find(heap, ptr);
 	struct kpy_pool *pool;
 
 	lockdep_assert_held(&heap->lock);
-	*small = arena;
-	*why = "not a block of this heap";
+	*large = arena ? NULL : kpy_large_find(heap, ptr, why);
+	if (*large)
+		*size = (*large)->size;
 	if (!arena)
-		return kpy_large_size(heap, ptr, size);
+		return *large;
 	pool = kpy_pool_of_block(heap, arena, ptr, why);
 	if (pool)
 		*size = kpy_class_size(heap, pool->szidx);
@@ -138,10 +167,10 @@ static void count_realloc(struct kpy_heap *heap, void *old, void *ptr, size_t ol
 }
 
 /* CPython's rule for small blocks; a large one stays large whatever @size. */
-static bool realloc_stays(struct kpy_heap *heap, void *ptr, bool small, size_t old, size_t size)
+static bool realloc_stays(struct kpy_heap *heap, struct kpy_large *large, size_t old, size_t size)
 {
-	if (!small)
-		return kpy_large_shrink(heap, ptr, size);
+	if (large)
+		return kpy_large_shrink(heap, large, size);
 	return size <= old && 4 * size > 3 * old;
 }
 
@@ -153,7 +182,7 @@ static void *realloc_move(struct kpy_heap *heap, void *old, bool small, size_t o
 	void *ptr;
 
 	ptr = small ? heap_alloc(heap, size, gfp, caller) :
-		      large_alloc(heap, size, gfp, false, caller);
+		      large_alloc(heap, size, gfp, caller);
 	if (!ptr)
 		return NULL;
 	memcpy(ptr, old, min(old_size, size));
@@ -180,7 +209,7 @@ static noinline void free_in_interrupt(struct kpy_heap *heap, struct kpy_front _
 				       void *ptr, unsigned long caller)
 {
 	if (unlikely(!kpy_front_push_irq(heap, front, ptr)))
-		heap_free(heap, ptr, caller);
+		close_free(heap, ptr, caller);
 }
 
 /**
@@ -270,7 +299,8 @@ EXPORT_SYMBOL_GPL(kpy_calloc);
  */
 void *kpy_realloc(struct kpy_heap *heap, void *ptr, size_t size, gfp_t gfp)
 {
-	bool known, small, stays = false;
+	bool known, stays = false;
+	struct kpy_large *large;
 	unsigned long flags;
 	const char *why;
 	size_t old;
@@ -280,11 +310,11 @@ void *kpy_realloc(struct kpy_heap *heap, void *ptr, size_t size, gfp_t gfp)
 		return heap_alloc(heap, size, gfp, _RET_IP_);
 
 	raw_spin_lock_irqsave(&heap->lock, flags);
-	known = block_size(heap, ptr, &old, &small, &why);
+	known = block_size(heap, ptr, &old, &large, &why);
 	if (likely(known))
-		stays = realloc_stays(heap, ptr, small, old, size);
+		stays = realloc_stays(heap, large, old, size);
 	if (stays)
-		count_realloc(heap, ptr, ptr, old, size, small, _RET_IP_);
+		count_realloc(heap, ptr, ptr, old, size, !large, _RET_IP_);
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
 
 	if (stays)
@@ -293,7 +323,7 @@ void *kpy_realloc(struct kpy_heap *heap, void *ptr, size_t size, gfp_t gfp)
 		refuse(heap, ptr, why, _RET_IP_);
 		return NULL;
 	}
-	return realloc_move(heap, ptr, small, old, size, gfp, _RET_IP_);
+	return realloc_move(heap, ptr, !large, old, size, gfp, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(kpy_realloc);
 
@@ -324,8 +354,10 @@ void kpy_free(struct kpy_heap *heap, void *ptr)
 	front = kpy_front_of_tag(heap, offset);
 	if (unlikely(kpy_in_interrupt()))
 		return free_in_interrupt(heap, front, ptr, _RET_IP_);
-	if (likely(kpy_front_push(front, ptr)))
-		return;
+	if (unlikely(!kpy_front_push(front, ptr)))
+		close_free(heap, ptr, _RET_IP_);
+	return;
+
 slow:
 	heap_free(heap, ptr, _RET_IP_);
 }
@@ -343,14 +375,15 @@ EXPORT_SYMBOL_GPL(kpy_free);
 size_t kpy_usable_size(struct kpy_heap *heap, void *ptr)
 {
 	unsigned long flags;
-	bool known, small;
+	struct kpy_large *large;
 	size_t size = 0;
 	const char *why;
+	bool known;
 
 	if (!ptr)
 		return 0;
 	raw_spin_lock_irqsave(&heap->lock, flags);
-	known = block_size(heap, ptr, &size, &small, &why);
+	known = block_size(heap, ptr, &size, &large, &why);
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
 	if (!known)
 		refuse(heap, ptr, why, _RET_IP_);

@@ -82,10 +82,25 @@ int kpy_large_init(struct kpy_heap *heap);
 void kpy_large_exit(struct kpy_heap *heap);
 void *kpy_large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, bool fallback,
 		      unsigned long caller);
-bool kpy_large_free(struct kpy_heap *heap, void *ptr, unsigned long caller);
-bool kpy_large_size(const struct kpy_heap *heap, const void *ptr, size_t *size);
-bool kpy_large_shrink(struct kpy_heap *heap, void *ptr, size_t size);
-void kpy_large_walk(const struct kpy_heap *heap, u64 *blocks, u64 *bytes);
+const char *kpy_large_free(struct kpy_heap *heap, void *ptr, unsigned long caller);
+struct kpy_large *kpy_large_find(const struct kpy_heap *heap, const void *ptr, const char **why);
+bool kpy_large_shrink(struct kpy_heap *heap, struct kpy_large *large, size_t size);
+
+struct kpy_large_walk {
+	u64 records;
+	u64 blocks;				/* live ones */
+	u64 bytes;				/* requested for them */
+};
+
+void kpy_large_walk(const struct kpy_heap *heap, struct kpy_large_walk *walk);
+
+/* large_front.c APIs: */
+void kpy_large_front_module_init(void);
+void kpy_large_init_cpu(struct kpy_heap *heap, int cpu);
+bool kpy_large_evict(struct kpy_heap *heap);
+bool kpy_large_has_cached(struct kpy_heap *heap, int cpu);
+void kpy_large_drain_cpu(struct kpy_heap *heap, int cpu, bool all);
+void kpy_large_count(struct kpy_heap *heap, struct kpy_counters *c);
 
 /* percpu.c APIs: */
 int kpy_percpu_module_init(void);
@@ -111,6 +126,7 @@ struct kpy_cpu_snapshot {
 	u32 shelf;				/* in full magazines */
 };
 
+void kpy_snapshot_large(struct kpy_heap *heap, int cpu, u32 kind, struct kpy_cpu_snapshot *to);
 void kpy_snapshot_cpu(struct kpy_heap *heap, int cpu, u32 szidx, struct kpy_cpu_snapshot *to);
 
 void kpy_magazine_free(kpy_magazine *mag);

@@ -136,10 +136,14 @@ struct kpy_class_stats {
  * @large_fallbacks: small requests among @large_allocs, served so for want of an arena
  * @large_blocks: such blocks now
  * @large_bytes: their requested bytes now
- * @large_bytes_peak: most of @large_bytes
+ * @large_bytes_peak: most of @large_bytes; in mode percpu most of what was seen when a
+ *                    CPU's front had to be filled or emptied, or the numbers read
+ * @large_cached: mode percpu: free large blocks that CPUs keep at hand
+ * @large_cached_bytes: their size
  * @holes: pools of these arenas whose pages went back alone
  * @holes_total: such pools ever
- * @held_bytes: arenas but for holes, and large blocks, now
+ * @held_bytes: arenas but for holes, large blocks, and in mode percpu what CPUs keep at
+ *              hand, now
  * @held_bytes_peak: most of @held_bytes
  * @arena_failures: arenas that could not be had
  * @alloc_failures: requests that ended in NULL
@@ -177,6 +181,8 @@ struct kpy_heap_stats {
 		u64 large_blocks;
 		u64 large_bytes;
 		u64 large_bytes_peak;
+		u64 large_cached;
+		u64 large_cached_bytes;
 		u64 holes;
 		u64 holes_total;
 		u64 held_bytes;

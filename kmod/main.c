@@ -18,6 +18,7 @@ static int __init kpymalloc_init(void)
 	if (err)
 		goto err_percpu;
 	kpy_classic_module_init();
+	kpy_large_front_module_init();
 	kpy_kfuncs_init();
 	kpy_debugfs_init();
 	return 0;

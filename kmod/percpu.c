@@ -627,6 +627,7 @@ static void init_cpu(struct kpy_heap *heap, int cpu)
 		front_of(heap, cpu, KPY_FRONT_TASK, i)->state = KPY_FRONT_EMPTY;
 		front_of(heap, cpu, KPY_FRONT_IRQ, i)->state = KPY_FRONT_EMPTY;
 	}
+	kpy_large_init_cpu(heap, cpu);
 }
 
 /**

@@ -64,13 +64,16 @@ EXPORT_SYMBOL_GPL(kpy_heap_set_limit);
  * @heap: the heap
  * @bytes: by how much
  *
+ * Where a block was had on one CPU and freed on another, the sum may be below 0
+ * until both have told what their fronts counted.
+ *
  * Context: heap->lock held.
  */
 void kpy_count_large(struct kpy_heap *heap, s64 bytes)
 {
 	lockdep_assert_held(&heap->lock);
 	heap->c.large_bytes += bytes;
-	heap->c.large_bytes_peak = max(heap->c.large_bytes_peak, heap->c.large_bytes);
+	heap->c.large_bytes_peak = max_t(s64, heap->c.large_bytes_peak, heap->c.large_bytes);
 }
 
 /**
@@ -82,13 +85,14 @@ void kpy_count_large(struct kpy_heap *heap, s64 bytes)
  */
 void kpy_snapshot_event(struct kpy_heap *heap, enum kpy_snapshot what)
 {
-	u64 allocs, frees;
+	struct kpy_counters c;
 
 	if (!trace_kpy_snapshot_enabled())
 		return;
-	kpy_count_small(heap, &allocs, &frees);
-	trace_kpy_snapshot(heap->id, heap->name, what, allocs, frees, heap->c.reallocs,
-			   heap->c.large_allocs, heap->c.large_frees, heap->c.large_bytes);
+	kpy_count_small(heap, &c.allocs, &c.frees);
+	kpy_large_count(heap, &c);
+	trace_kpy_snapshot(heap->id, heap->name, what, c.allocs, c.frees, heap->c.reallocs,
+			   c.large_allocs, c.large_frees, c.large_bytes);
 }
 
 /**
@@ -169,6 +173,7 @@ void kpy_heap_stats(struct kpy_heap *heap, struct kpy_heap_stats *stats)
 	kpy_heap_settle(heap);
 	stats->c = heap->c;
 	kpy_count_small(heap, &stats->c.allocs, &stats->c.frees);
+	kpy_large_count(heap, &stats->c);
 	stats->unused_pools = heap->c.arenas_current * heap->pools_per_arena - heap->c.holes;
 	for (i = 0; i < heap->nr_classes; i++)
 		stats_of_class(heap, i, stats);
@@ -186,11 +191,13 @@ EXPORT_SYMBOL_GPL(kpy_heap_stats);
  */
 void kpy_heap_reset_peaks(struct kpy_heap *heap)
 {
+	struct kpy_counters c;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&heap->lock, flags);
+	kpy_large_count(heap, &c);
 	heap->c.arenas_highwater = heap->c.arenas_current;
-	heap->c.large_bytes_peak = heap->c.large_bytes;
+	heap->c.large_bytes_peak = c.large_bytes;
 	heap->c.held_bytes_peak = heap->c.held_bytes;
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
 }

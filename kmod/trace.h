@@ -39,6 +39,12 @@ void kpy_trace_alloc_unreg(void);
 int kpy_trace_free_reg(void);
 void kpy_trace_free_unreg(void);
 
+/* large_front.c: so do large blocks. */
+int kpy_trace_large_alloc_reg(void);
+void kpy_trace_large_alloc_unreg(void);
+int kpy_trace_large_free_reg(void);
+void kpy_trace_large_free_unreg(void);
+
 DECLARE_EVENT_CLASS(kpy_block,
 	TP_PROTO(u32 heap, void *ptr, size_t size, u32 szidx, void *pool, u32 arena,
 		 unsigned long call_site),
@@ -113,7 +119,7 @@ TRACE_EVENT(kpy_realloc,
 );
 
 /* The general allocator served a request; counted in large_allocs. */
-TRACE_EVENT(kpy_large_alloc,
+TRACE_EVENT_FN(kpy_large_alloc,
 	TP_PROTO(u32 heap, void *ptr, size_t size, bool fallback, unsigned long call_site),
 	TP_ARGS(heap, ptr, size, fallback, call_site),
 	TP_STRUCT__entry(
@@ -132,11 +138,12 @@ TRACE_EVENT(kpy_large_alloc,
 	),
 	TP_printk("heap=%u ptr=%p size=%zu fallback=%d call_site=%pS",
 		  __entry->heap, __entry->ptr, __entry->size, __entry->fallback,
-		  (void *)__entry->call_site)
+		  (void *)__entry->call_site),
+	kpy_trace_large_alloc_reg, kpy_trace_large_alloc_unreg
 );
 
 /* A block went back to the general allocator; counted in large_frees. */
-TRACE_EVENT(kpy_large_free,
+TRACE_EVENT_FN(kpy_large_free,
 	TP_PROTO(u32 heap, void *ptr, size_t size, unsigned long call_site),
 	TP_ARGS(heap, ptr, size, call_site),
 	TP_STRUCT__entry(
@@ -152,7 +159,8 @@ TRACE_EVENT(kpy_large_free,
 		__entry->heap = heap;
 	),
 	TP_printk("heap=%u ptr=%p size=%zu call_site=%pS",
-		  __entry->heap, __entry->ptr, __entry->size, (void *)__entry->call_site)
+		  __entry->heap, __entry->ptr, __entry->size, (void *)__entry->call_site),
+	kpy_trace_large_free_reg, kpy_trace_large_free_unreg
 );
 
 /* A pool went from one state to another; see enum kpy_pool_state. */

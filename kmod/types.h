@@ -37,7 +37,8 @@
  *   I9  the heap: a wholly free arena is the last usable one and has no holes
  *                 (keep-last, pool), or there is none (always)
  *   I10 the heap: allocs - frees == sum of in_use == sum of count
- *   I11 the heap: the large blocks in the table == large_blocks, large_bytes
+ *   I11 the heap: the large blocks in the table, less those in fronts
+ *                 == large_blocks, large_bytes
  *   I12 an arena: npools + pools marked in holes, all of them carved, == pools per
  *                 arena; over the arenas: holes == holes, nfreepools == free_pools
  *
@@ -65,6 +66,9 @@
 #define KPY_NO_SLOT		U32_MAX	/* of no arena */
 #define KPY_RELEASE_DELAY	HZ	/* how long a pool stays free before its pages go */
 #define KPY_SECRET_BIT		BIT(16)	/* the lowest one of heap->pool_tag */
+#define KPY_LARGE_FIRST		512	/* bytes of the smallest large blocks in fronts */
+#define KPY_LARGE_KINDS		5	/* each twice the one before: up to 8 KiB */
+#define KPY_LARGE_MAX		(KPY_LARGE_FIRST << (KPY_LARGE_KINDS - 1))
 #define KPY_MAG_WORDS		48	/* of a magazine */
 #define KPY_MAG_BLOCKS		(KPY_MAG_WORDS - 1)
 
@@ -163,12 +167,12 @@ struct kpy_arena {
  */
 static inline unsigned int kpy_chunk_of(u32 index)
 {
-	return index < KPY_FIRST_SLOTS ? 0 : ilog2(index / KPY_FIRST_SLOTS) + 1;
+	return fls(index / KPY_FIRST_SLOTS);
 }
 
 static inline u32 kpy_chunk_start(unsigned int chunk)
 {
-	return chunk ? KPY_FIRST_SLOTS << (chunk - 1) : 0;
+	return (KPY_FIRST_SLOTS / 2 << chunk) & -KPY_FIRST_SLOTS;
 }
 
 static inline u32 kpy_chunk_len(unsigned int chunk)
@@ -189,26 +193,62 @@ struct kpy_arena_map {
 };
 
 /**
- * struct kpy_large - a live block that the general allocator served
- * @node: in its bucket
+ * struct kpy_large - a block that the general allocator served
+ * @node: in its bucket of the table
+ * @key: while it is live, kpy_large_key(), which is odd: who sets this to something
+ *       else has freed it, with the lock or without
+ * @next: while it lies in a front: the one below
  * @ptr: the block
  * @size: bytes requested
+ * @kind: of a block that may lie in a front: log2 of its bytes, from
+ *        KPY_LARGE_FIRST on; else %KPY_LARGE_KINDS
+ *
+ * Its memory is one of these until RCU says otherwise, so that a free can look
+ * for its block's without the lock: it sees the key or does not.
  */
 struct kpy_large {
 	struct hlist_node node;
+	union {
+		unsigned long key;
+		struct kpy_large *next;
+	};
 	void *ptr;
-	size_t size;
+	u32 size;
+	u32 kind;
 };
 
 /**
- * struct kpy_large_table - live large blocks by address, a linear hash
+ * struct kpy_large_table - large blocks by address, a linear hash
  * @chunk: buckets, laid out like the arena vector
  * @nr_buckets: buckets in use; one is split for each block beyond them, so
  *              that no insertion ever moves more than one chain
+ * @mask: of a hash, before what is not in use yet is mapped to lower twins
+ *
+ * Under heap->lock; a free looks into it without: what it does not find then, it
+ * looks for again.
  */
 struct kpy_large_table {
 	struct hlist_head *chunk[KPY_MAX_CHUNKS];
 	u32 nr_buckets;
+	u32 mask;
+};
+
+/**
+ * struct kpy_large_front - mode percpu: large blocks of a kind that a CPU has at hand
+ * @state: blocks ever handed out here << 16 | how many more it has room for
+ * @top: LIFO, the last one freed on top
+ * @bytes: requested bytes of blocks handed out here less those taken back here,
+ *         as far as heap->c.large_bytes does not have them yet
+ * @seen: @state at the last tick
+ *
+ * Touched by its CPU's tasks alone, with preemption off.  The one after the last kind
+ * has nothing and takes nothing.
+ */
+struct kpy_large_front {
+	u64 state;
+	struct kpy_large *top;
+	s64 bytes;
+	u64 seen;
 };
 
 /**
@@ -277,14 +317,16 @@ struct kpy_shelf {
  * @empties: LIFO of empty magazines
  * @nr_empties: how many
  * @seen: by class: states of both fronts at the last tick, summed up
+ * @large: fronts of large blocks by kind, for tasks
  *
- * Touched by its CPU alone, with interrupts off.
+ * Touched by its CPU alone, with interrupts off but for @large.
  */
 struct kpy_cpu {
 	struct kpy_shelf shelf[KPY_MAX_CLASSES];
 	kpy_magazine *empties;
 	u32 nr_empties;
 	u64 seen[KPY_MAX_CLASSES];
+	struct kpy_large_front large[KPY_LARGE_KINDS + 1];
 };
 
 /**
@@ -316,7 +358,7 @@ struct kpy_cpu {
  * @arena_chunk: the arena vector
  * @nr_slots: its length
  * @map: address -> slot
- * @large: live blocks of the general allocator
+ * @large: blocks of the general allocator
  * @limit: most bytes that may be held, U64_MAX for no limit
  * @free_pools: sum of nfreepools; read without the lock by the shrinker
  * @free_low: least of @free_pools since the last look of @release_work: so many
@@ -326,8 +368,10 @@ struct kpy_cpu {
  * @class: the size classes
  * @depot: mode percpu: full magazines that any CPU may take, by class
  * @empties: mode percpu: LIFO of empty magazines
- * @c: counters; an event of trace.h fires at the line that counts, so that
- *     totals of tracers and these agree
+ * @c: counters, without what fronts count; an event of trace.h fires at the line that
+ *     counts, so that totals of tracers and these agree
+ * @spares: LIFO of records that wait for large blocks
+ * @nr_spares: how many
  * @reported: a bad pointer was reported; the next ones are only counted
  * @late: mode percpu: one that was seen when it came back to its pool, or NULL
  * @release_work: gives back pools that stay free, see reclaim.c
@@ -376,6 +420,8 @@ struct kpy_heap {
 	struct kpy_shelf depot[KPY_MAX_CLASSES];
 	kpy_magazine *empties;
 	struct kpy_counters c;
+	struct kpy_large *spares;
+	u32 nr_spares;
 	bool reported;
 	void *late;
 

@@ -33,6 +33,7 @@ extern struct kunit_suite kpy_release_suite;
 extern struct kunit_suite kpy_reclaim_suite;
 extern struct kunit_suite kpy_realloc_suite;
 extern struct kunit_suite kpy_large_suite;
+extern struct kunit_suite kpy_large_front_suite;
 extern struct kunit_suite kpy_errors_suite;
 extern struct kunit_suite kpy_model_suite;
 extern struct kunit_suite kpy_wipe_suite;

@@ -83,8 +83,9 @@ class   size   num pools   blocks in use  avail blocks
 Total                              =                    0"
 	is "counters of an empty heap" "$(tr '\n' ' ' < $K/heaps/h/counters)" \
 "allocs 0 frees 0 reallocs 0 reallocs_in_place 0 large_allocs 0 large_frees 0 \
-large_fallbacks 0 large_blocks 0 large_bytes 0 large_bytes_peak 0 holes 0 holes_total 0 \
-held_bytes 0 held_bytes_peak 0 arena_failures 0 alloc_failures 0 limit_failures 0 bad_pointers 0 "
+large_fallbacks 0 large_blocks 0 large_bytes 0 large_bytes_peak 0 large_cached 0 \
+large_cached_bytes 0 holes 0 holes_total 0 held_bytes 0 held_bytes_peak 0 arena_failures 0 \
+alloc_failures 0 limit_failures 0 bad_pointers 0 "
 	is "arenas of an empty heap" "$(cat $K/heaps/h/arenas)" "\
 0 slots, 0 arenas, 0 usable
 
