@@ -334,7 +334,8 @@ static bool check_arenas(struct check *check)
 static void check_totals(struct check *check)
 {
 	struct kpy_heap *heap = check->heap;
-	u64 in_use = 0, allocs, frees;
+	struct kpy_counters now;
+	u64 in_use = 0;
 	u32 i;
 
 	for (i = 0; i < heap->nr_classes; i++) {
@@ -352,10 +353,10 @@ static void check_totals(struct check *check)
 			fail(check, "I10: class %u: %llu blocks cached, but %llu in use",
 			     i, cached, class->in_use);
 	}
-	kpy_count_small(heap, &allocs, &frees);
-	if (!check->err && in_use != allocs - frees)
+	kpy_count_small(heap, &now);
+	if (!check->err && in_use != now.allocs - now.frees)
 		fail(check, "I10: %llu blocks in use, %llu allocs, %llu frees",
-		     in_use, allocs, frees);
+		     in_use, now.allocs, now.frees);
 }
 
 static u64 look_at_large(struct check *check)

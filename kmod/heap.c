@@ -166,19 +166,34 @@ static void count_realloc(struct kpy_heap *heap, void *old, void *ptr, size_t ol
 	trace_kpy_realloc(heap->id, old, ptr, old_size, size, small, caller);
 }
 
-/* CPython's rule for small blocks; a large one stays large whatever @size. */
+static void count_realloc_unlocked(struct kpy_heap *heap, void *old, void *ptr, size_t old_size,
+				   size_t size, bool small, unsigned long caller)
+{
+	unsigned long flags;
+
+	if (heap->cpu && kpy_percpu_count_realloc(heap, old == ptr))
+		return;
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	count_realloc(heap, old, ptr, old_size, size, small, caller);
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+}
+
+/* CPython's rule for small blocks. */
+static bool small_stays(size_t old, size_t size)
+{
+	return size <= old && 4 * size > 3 * old;
+}
+
+/* A large one stays large whatever @size. */
 static bool realloc_stays(struct kpy_heap *heap, struct kpy_large *large, size_t old, size_t size)
 {
-	if (large)
-		return kpy_large_shrink(heap, large, size);
-	return size <= old && 4 * size > 3 * old;
+	return large ? kpy_large_shrink(heap, large, size) : small_stays(old, size);
 }
 
 /* New block first, old one freed last: the new one never gets the old one's place. */
 static void *realloc_move(struct kpy_heap *heap, void *old, bool small, size_t old_size,
 			  size_t size, gfp_t gfp, unsigned long caller)
 {
-	unsigned long flags;
 	void *ptr;
 
 	ptr = small ? heap_alloc(heap, size, gfp, caller) :
@@ -187,10 +202,17 @@ static void *realloc_move(struct kpy_heap *heap, void *old, bool small, size_t o
 		return NULL;
 	memcpy(ptr, old, min(old_size, size));
 	heap_free(heap, old, caller);
+	count_realloc_unlocked(heap, old, ptr, old_size, size, small, caller);
+	return ptr;
+}
 
-	raw_spin_lock_irqsave(&heap->lock, flags);
-	count_realloc(heap, old, ptr, old_size, size, small, caller);
-	raw_spin_unlock_irqrestore(&heap->lock, flags);
+/* Mode percpu: no lock, but where the block moves and a front cannot help. */
+static void *realloc_vouched(struct kpy_heap *heap, void *ptr, size_t old, size_t size, gfp_t gfp,
+			     unsigned long caller)
+{
+	if (!small_stays(old, size))
+		return realloc_move(heap, ptr, true, old, size, gfp, caller);
+	count_realloc_unlocked(heap, ptr, ptr, old, size, true, caller);
 	return ptr;
 }
 
@@ -308,6 +330,9 @@ void *kpy_realloc(struct kpy_heap *heap, void *ptr, size_t size, gfp_t gfp)
 	gfp &= ~__GFP_ZERO;
 	if (!ptr)
 		return heap_alloc(heap, size, gfp, _RET_IP_);
+	old = kpy_percpu_block_size(heap, ptr);
+	if (old)
+		return realloc_vouched(heap, ptr, old, size, gfp, _RET_IP_);
 
 	raw_spin_lock_irqsave(&heap->lock, flags);
 	known = block_size(heap, ptr, &old, &large, &why);

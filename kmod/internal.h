@@ -116,6 +116,8 @@ kpy_magazine *kpy_percpu_get_empty(struct kpy_heap *heap);
 void kpy_percpu_put_magazine(struct kpy_heap *heap, u32 szidx, kpy_magazine *mag, bool full);
 void kpy_percpu_refill(struct kpy_heap *heap, u32 szidx);
 void kpy_percpu_make_room(struct kpy_heap *heap, u32 szidx);
+u32 kpy_percpu_block_size(const struct kpy_heap *heap, const void *ptr);
+bool kpy_percpu_count_realloc(struct kpy_heap *heap, bool in_place);
 u64 kpy_percpu_allocs(struct kpy_heap *heap, u32 szidx);
 u64 kpy_percpu_cached(struct kpy_heap *heap, u32 szidx);
 
@@ -148,7 +150,7 @@ void kpy_heap_delete(struct kpy_heap *heap);
 void kpy_count_held(struct kpy_heap *heap, s64 bytes);
 bool kpy_may_hold(const struct kpy_heap *heap, u64 bytes);
 void kpy_count_large(struct kpy_heap *heap, s64 bytes);
-void kpy_count_small(struct kpy_heap *heap, u64 *allocs, u64 *frees);
+void kpy_count_small(struct kpy_heap *heap, struct kpy_counters *c);
 void kpy_snapshot_event(struct kpy_heap *heap, enum kpy_snapshot what);
 
 struct kpy_usable_snapshot {

@@ -563,6 +563,47 @@ void kpy_snapshot_cpu(struct kpy_heap *heap, int cpu, u32 szidx, struct kpy_cpu_
 }
 
 /**
+ * kpy_percpu_block_size() - size of a block whose pool vouches for it
+ * @heap: of any mode
+ * @ptr: any pointer
+ *
+ * Context: Any.
+ * Return: its class's, 0 if somebody has to look closer.
+ */
+u32 kpy_percpu_block_size(const struct kpy_heap *heap, const void *ptr)
+{
+	unsigned long offset;
+
+	if (!kpy_may_be_pooled(ptr))
+		return 0;
+	offset = kpy_tag_of(ptr, heap->pool_mask) ^ heap->front_tag;
+	return offset < KPY_SECRET_BIT ? kpy_class_size(heap, offset / sizeof(struct kpy_front)) : 0;
+}
+
+/**
+ * kpy_percpu_count_realloc() - count a realloc of a small block
+ * @heap: of mode percpu
+ * @in_place: the block stayed where it was
+ *
+ * Context: Any but NMI.
+ * Return: false while somebody traces: count it under heap->lock then.
+ */
+bool kpy_percpu_count_realloc(struct kpy_heap *heap, bool in_place)
+{
+	bool done = false;
+
+	preempt_disable();
+	if (!static_branch_unlikely(&kpy_alloc_slowly)) {
+		this_cpu_inc(heap->cpu->reallocs);
+		if (in_place)
+			this_cpu_inc(heap->cpu->reallocs_in_place);
+		done = true;
+	}
+	preempt_enable();
+	return done;
+}
+
+/**
  * kpy_percpu_allocs() - blocks of a class that fronts handed out
  * @heap: the heap
  * @szidx: size class

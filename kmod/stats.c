@@ -7,6 +7,7 @@
  */
 #include <linux/export.h>
 #include <linux/mm.h>
+#include <linux/percpu.h>
 #include <linux/slab.h>
 
 #include "internal.h"
@@ -89,36 +90,43 @@ void kpy_snapshot_event(struct kpy_heap *heap, enum kpy_snapshot what)
 
 	if (!trace_kpy_snapshot_enabled())
 		return;
-	kpy_count_small(heap, &c.allocs, &c.frees);
+	kpy_count_small(heap, &c);
 	kpy_large_count(heap, &c);
-	trace_kpy_snapshot(heap->id, heap->name, what, c.allocs, c.frees, heap->c.reallocs,
+	trace_kpy_snapshot(heap->id, heap->name, what, c.allocs, c.frees, c.reallocs,
 			   c.large_allocs, c.large_frees, c.large_bytes);
 }
 
 /**
- * kpy_count_small() - small blocks ever handed out and taken back
+ * kpy_count_small() - small blocks ever handed out and taken back, and reallocs
  * @heap: the heap
- * @allocs: set to the first
- * @frees: set to the second
+ * @c: those of its counters are set
  *
  * Fronts count what they hand out; what came back are those that are not in use.
  * While fronts are in use the numbers are not of one moment.
  *
  * Context: heap->lock held, or nobody else knows the heap any more.
  */
-void kpy_count_small(struct kpy_heap *heap, u64 *allocs, u64 *frees)
+void kpy_count_small(struct kpy_heap *heap, struct kpy_counters *c)
 {
+	const struct kpy_cpu *cpu;
 	u32 i;
 
-	*allocs = heap->c.allocs;
-	*frees = heap->c.frees;
+	c->allocs = heap->c.allocs;
+	c->frees = heap->c.frees;
+	c->reallocs = heap->c.reallocs;
+	c->reallocs_in_place = heap->c.reallocs_in_place;
 	if (!heap->cpu)
 		return;
 	for (i = 0; i < heap->nr_classes; i++) {
-		*allocs += kpy_percpu_allocs(heap, i);
-		*frees -= heap->class[i].in_use - kpy_percpu_cached(heap, i);
+		c->allocs += kpy_percpu_allocs(heap, i);
+		c->frees -= heap->class[i].in_use - kpy_percpu_cached(heap, i);
 	}
-	*frees += *allocs;
+	c->frees += c->allocs;
+	for_each_possible_cpu(i) {
+		cpu = per_cpu_ptr(heap->cpu, i);
+		c->reallocs += READ_ONCE(cpu->reallocs);
+		c->reallocs_in_place += READ_ONCE(cpu->reallocs_in_place);
+	}
 }
 
 static void stats_of_class(struct kpy_heap *heap, u32 szidx, struct kpy_heap_stats *s)
@@ -172,7 +180,7 @@ void kpy_heap_stats(struct kpy_heap *heap, struct kpy_heap_stats *stats)
 	raw_spin_lock_irqsave(&heap->lock, flags);
 	kpy_heap_settle(heap);
 	stats->c = heap->c;
-	kpy_count_small(heap, &stats->c.allocs, &stats->c.frees);
+	kpy_count_small(heap, &stats->c);
 	kpy_large_count(heap, &stats->c);
 	stats->unused_pools = heap->c.arenas_current * heap->pools_per_arena - heap->c.holes;
 	for (i = 0; i < heap->nr_classes; i++)

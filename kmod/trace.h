@@ -91,7 +91,7 @@ DEFINE_EVENT_FN(kpy_block, kpy_free,
  * the free that this took have fired before.  old_size is the class's of a
  * small block, what was requested of a large one.
  */
-TRACE_EVENT(kpy_realloc,
+TRACE_EVENT_FN(kpy_realloc,
 	TP_PROTO(u32 heap, void *old, void *ptr, size_t old_size, size_t size, bool small,
 		 unsigned long call_site),
 	TP_ARGS(heap, old, ptr, old_size, size, small, call_site),
@@ -115,7 +115,8 @@ TRACE_EVENT(kpy_realloc,
 	),
 	TP_printk("heap=%u old=%p ptr=%p old_size=%zu size=%zu small=%d call_site=%pS",
 		  __entry->heap, __entry->old, __entry->ptr, __entry->old_size,
-		  __entry->size, __entry->small, (void *)__entry->call_site)
+		  __entry->size, __entry->small, (void *)__entry->call_site),
+	kpy_trace_alloc_reg, kpy_trace_alloc_unreg
 );
 
 /* The general allocator served a request; counted in large_allocs. */

@@ -318,8 +318,10 @@ struct kpy_shelf {
  * @nr_empties: how many
  * @seen: by class: states of both fronts at the last tick, summed up
  * @large: fronts of large blocks by kind, for tasks
+ * @reallocs: those of small blocks that were done here without heap->lock
+ * @reallocs_in_place: those of @reallocs that left the block where it was
  *
- * Touched by its CPU alone, with interrupts off but for @large.
+ * Touched by its CPU alone, with interrupts off but for what follows @seen.
  */
 struct kpy_cpu {
 	struct kpy_shelf shelf[KPY_MAX_CLASSES];
@@ -327,6 +329,8 @@ struct kpy_cpu {
 	u32 nr_empties;
 	u64 seen[KPY_MAX_CLASSES];
 	struct kpy_large_front large[KPY_LARGE_KINDS + 1];
+	u64 reallocs;
+	u64 reallocs_in_place;
 };
 
 /**
