@@ -55,7 +55,7 @@ static u64 heap_clock(struct kpy_heap *heap)
 	u64 clock;
 	u32 i;
 
-	kpy_count_small(heap, &c.allocs, &c.frees);
+	kpy_count_small(heap, &c);
 	kpy_large_count(heap, &c);
 	clock = c.allocs + c.frees + c.large_allocs + c.large_frees;
 	for (i = 0; i < heap->nr_classes; i++)
