@@ -168,7 +168,7 @@ u32 kpy_classic_alloc_many(struct kpy_heap *heap, size_t size, u32 count, void *
 		return 0;
 	if (static_branch_unlikely(&kpy_classic_slowly))
 		goto unlock;
-	count = min(count, (u32)MANY);
+	count = min_t(u32, count, MANY);
 	for (pool = kpy_classic_pool(heap, class); pool && n < count; pool = kpy_pool_used(class))
 		blocks[n++] = __kpy_pool_pop(heap, class, pool);
 	heap->c.allocs += n;
@@ -198,7 +198,7 @@ u32 kpy_classic_free_many(struct kpy_heap *heap, u32 count, void **blocks)
 	if (static_branch_unlikely(&kpy_classic_slowly))
 		goto unlock;
 	kpy_heap_settle(heap);
-	for (count = min(count, (u32)MANY); n < count; n++) {
+	for (count = min_t(u32, count, MANY); n < count; n++) {
 		pool = kpy_pool_around(heap, blocks[n]);
 		if (!kpy_may_be_pooled(blocks[n]) || !kpy_classic_put(heap, pool, blocks[n]))
 			break;

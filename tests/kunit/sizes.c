@@ -5,6 +5,7 @@
  */
 #include <linux/mm.h>
 
+#include "pool.h"
 #include "suite.h"
 
 static const struct kpy_geometry geometries[] = {
@@ -185,7 +186,31 @@ static void sizes_of_cpython(struct kunit *test)
 	}
 }
 
+/* The quick check of where blocks start, against division, for each byte of a pool. */
+static void sizes_block_starts(struct kunit *test)
+{
+	const struct kpy_geometry *geo = test->param_value;
+	struct kpy_heap *heap = kt_heap(test, geo);
+	struct kpy_pool pool;	/* only its address and its header count */
+	u32 i, offset, size, wrong = 0;
+	bool starts;
+
+	KUNIT_ASSERT_NOT_NULL(test, heap);
+	for (i = 0; i < heap->nr_classes; i++) {
+		size = kpy_class_size(heap, i);
+		pool.nextoffset = heap->pool_header + kpy_class_capacity(heap, i) * size;
+		for (offset = 0; offset < geo->pool_size; offset++) {
+			starts = offset >= heap->pool_header && offset < pool.nextoffset &&
+				 (offset - heap->pool_header) % size == 0;
+			wrong += starts != kpy_pool_starts_block(heap, &heap->class[i], &pool,
+								 (char *)&pool + offset);
+		}
+	}
+	KUNIT_EXPECT_EQ(test, wrong, 0);
+}
+
 static struct kunit_case cases[] = {
+	KUNIT_CASE_PARAM(sizes_block_starts, geometry_gen_params),
 	KUNIT_CASE_PARAM(sizes_pool_capacity, geometry_gen_params),
 	KUNIT_CASE_PARAM(sizes_class_edges, geometry_gen_params),
 	KUNIT_CASE_PARAM(sizes_quantization, geometry_gen_params),
