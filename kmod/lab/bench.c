@@ -7,6 +7,7 @@
  * least and the median are kept.  Everything is freed afterwards.  To learn
  * what an allocator costs, subtract what the backend `none` took.
  */
+#include <linux/cpu.h>
 #include <linux/err.h>
 #include <linux/kernel.h>
 #include <linux/lockdep.h>
@@ -168,9 +169,11 @@ static int measure(struct bench_run *run)
 	err = bench_job_open(&run->job, run->backend, SEED);
 	if (err)
 		return err;
+	cpus_read_lock();	/* a CPU that goes would wait for who may not leave it */
 	migrate_disable();
 	err = repeat(run, times);
 	migrate_enable();
+	cpus_read_unlock();
 	bench_job_close(&run->job, run->backend);
 	if (err)
 		return err;

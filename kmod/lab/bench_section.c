@@ -167,7 +167,7 @@ static bool frees(enum bench_step step)
  * @run: what is measured
  * @time: where to put how long the timed step took
  *
- * Context: Process context, may sleep; migration is off.
+ * Context: Process context, may sleep; migration is off, CPUs neither come nor go.
  * Return: 0, -ENOMEM, -EINTR on a signal, -ENODEV if there is no other CPU and one is
  * needed.
  */

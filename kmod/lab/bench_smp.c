@@ -7,7 +7,6 @@
  * that of the one who takes longer.
  */
 #include <linux/completion.h>
-#include <linux/cpu.h>
 #include <linux/cpumask.h>
 #include <linux/err.h>
 #include <linux/kthread.h>
@@ -261,14 +260,9 @@ static int measure(struct bench_run *run, struct bench_time *time, unsigned int 
 static int measure_alike(struct bench_run *run, struct bench_time *time,
 			 u32 (*work)(struct worker *w))
 {
-	unsigned int nr;
-	int err;
+	unsigned int nr = run->pattern->all_cpus ? num_online_cpus() : 1;
 
-	cpus_read_lock();
-	nr = run->pattern->all_cpus ? num_online_cpus() : 1;
-	err = measure(run, time, min(nr, run->job.count / ROOM), work, NULL);
-	cpus_read_unlock();
-	return err;
+	return measure(run, time, min(nr, run->job.count / ROOM), work, NULL);
 }
 
 /**
@@ -276,7 +270,7 @@ static int measure_alike(struct bench_run *run, struct bench_time *time,
  * @run: what is measured
  * @time: where to put how long a thread took
  *
- * Context: Process context, may sleep.
+ * Context: Process context, may sleep; CPUs neither come nor go.
  * Return: 0, -ENOMEM.
  */
 int bench_measure_pairs(struct bench_run *run, struct bench_time *time)
@@ -289,7 +283,7 @@ int bench_measure_pairs(struct bench_run *run, struct bench_time *time)
  * @run: what is measured
  * @time: where to put how long a thread took
  *
- * Context: Process context, may sleep.
+ * Context: Process context, may sleep; CPUs neither come nor go.
  * Return: 0, -ENOMEM.
  */
 int bench_measure_batches(struct bench_run *run, struct bench_time *time)
@@ -302,18 +296,12 @@ int bench_measure_batches(struct bench_run *run, struct bench_time *time)
  * @run: what is measured
  * @time: where to put how long a thread took
  *
- * Context: Process context, may sleep.
+ * Context: Process context, may sleep; CPUs neither come nor go.
  * Return: 0, -ENODEV if there is no other CPU, -ENOMEM.
  */
 int bench_measure_transfer(struct bench_run *run, struct bench_time *time)
 {
-	int err;
-
-	cpus_read_lock();
-	if (num_online_cpus() > 1)
-		err = measure(run, time, 2, work_produce, work_consume);
-	else
-		err = bench_refuse(-ENODEV, "there is no other CPU");
-	cpus_read_unlock();
-	return err;
+	if (num_online_cpus() < 2)
+		return bench_refuse(-ENODEV, "there is no other CPU");
+	return measure(run, time, 2, work_produce, work_consume);
 }
