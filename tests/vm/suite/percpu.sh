@@ -1,29 +1,67 @@
 # SPDX-License-Identifier: GPL-2.0
-# percpu.sh: heaps of mode percpu: no block is lost or handed out twice, the numbers add up,
-# and what the CPUs keep comes back by itself, from CPUs that go, and when the heap goes.
-# needs: build/tests/wr build/tests/short.trace
+# percpu.sh: heaps of mode percpu: no block is lost or handed out twice and the numbers add up
+# at every checkpoint, whoever uses the heap, while processors come and go and memory is short;
+# what the CPUs keep comes back by itself, from CPUs that go, and when the heap goes.
+# needs: build/tests/wr build/tests/short.trace build/tests/churn.trace
 # kernels: 6.12 6.1 rt debug
 . ./lib.sh
 
-W=/sys/kernel/debug/kpylab/work/control
+W=/sys/kernel/debug/kpylab/work
+B=/sys/kernel/debug/kpylab/bench
 H=$K/heaps/p
 ONLINE=/sys/devices/system/cpu/cpu1/online
 
-# column NAME: of the file cpus, summed up
-column() {
-	awk -v name=$1 'NR == 1 { for (i = 1; i <= NF; i++) if ($i == name) at = i; next } { n += $at } END { print n + 0 }' $H/cpus
+trace=churn steps=8 rounds=2 blocks=40000 heaps=24
+[ -z "$slow" ] || trace=short steps=5 rounds=1 blocks=10000 heaps=9
+
+# look: all numbers as of one moment; anew where a CPU's blocks were moved meanwhile
+look() {
+	while :; do
+		cat $H/cpus > cpus
+		cat $H/pools > pools
+		cat $H/stats > stats
+		cat $H/counters > counters
+		cat $H/cpus | cmp -s cpus - && return
+	done
 }
 
-cached() { echo $(($(column loaded) + $(column full))); }
-arenas() { sed -n 's/.* \([0-9]*\) arenas, .*/\1/p' $H/arenas; }
-used() { awk '/^ *[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+$/ { n += $4 } END { print n + 0 }' $H/stats; }
+# in_all FILE NAME...: the columns summed up
+in_all() {
+	awk -v names="$2" 'NR == 1 { n = split(names, name); for (i = 1; i <= NF; i++) at[$i] = i; next }
+		{ for (i = 1; i <= n; i++) sum += $at[name[i]] } END { print sum + 0 }' $1
+}
 
-# adds_up NAME: heap and numbers are as they should be, while nobody uses it
+cached() { in_all $H/cpus 'task irq shelf'; }
+class_lines() { grep -E '^ *[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+$' $1; }
+used() { class_lines stats | awk '{ n += $4 } END { print n + 0 }'; }
+arenas() { sed -n 's/.* \([0-9]*\) arenas, .*/\1/p' $H/arenas; }
+
+# Classes where the blocks that pools have handed out are not those in use and those cached,
+# or where those in use and the others are not all that there is.
+wrong_classes() {
+	class_lines stats > classes
+	awk 'FNR == 1 { file++ }
+		file < 3 && FNR == 1 { next }
+		file == 1 { cached[$2] += $4 + $5 + $6; class[$2] }
+		file == 2 && $5 { out[$3] += $5; room[$3] += $6; class[$3] }
+		file == 3 { used[$1] = $4; free[$1] = $5; class[$1] }
+		END { for (c in class) if (out[c] != used[c] + cached[c] || room[c] != used[c] + free[c])
+			print "class " c ": " out[c] " of " room[c] ", " used[c] " in use, " free[c] \
+				" available, " cached[c] " cached" }' cpus pools classes
+}
+
+# What kpylab holds: it knows better than the heap.
+held() { awk '/^live_blocks |^site_._blocks / { n += $2 } END { print n }' $L/status $W/status; }
+
+# adds_up NAME: the heap and all its numbers, while nobody uses it
 adds_up() {
+	look
 	is "$1: valid" "$(cat $H/validate)" ok
-	is "$1: allocs of the CPUs" "$(column allocs)" "$(value allocs $H/counters)"
-	is "$1: frees of the CPUs" "$(column frees)" "$(value frees $H/counters)"
-	is "$1: blocks in use" "$(used)" "$(($(column allocs) - $(column frees)))"
+	is "$1: pools and CPUs" "$(wrong_classes)" ""
+	is "$1: blocks in use" "$(($(used) + $(value large_blocks counters)))" "$(held)"
+	is "$1: allocs and frees" "$(($(value allocs counters) - $(value frees counters)))" "$(used)"
+	is "$1: bytes" "$(awk -F= '/^# bytes|unused pools/ { gsub(/[ ,]/, "", $2); n += $2 }
+		/^Total/ { gsub(/[ ,]/, "", $2); print $2 - n }' stats)" 0
 }
 
 test_mode() {
@@ -31,83 +69,282 @@ test_mode() {
 	adds_up "an empty heap"
 }
 
+# run_to OP: also if memory is short now and then
+run_to() {
+	local tries=0
+
+	until printf "run $1" | ./wr $L/control | grep -q OK; do
+		tries=$((tries + 1))
+		case $(cat $L/error) in
+		"memory is low"*) [ $tries -lt 600 ] || { not_ok "run $1" "memory stays low"; finish; } ;;
+		*) not_ok "run $1" "$(cat $L/error)"; finish ;;
+		esac
+		sleep 0.1
+	done
+}
+
+# checkpoints NAME: a replay in steps, looked at after each one, then all freed
+checkpoints() {
+	local all=$(value ops_total $L/status) i
+
+	for i in $(seq $steps); do
+		run_to $((all * i / steps))
+		adds_up "$1, step $i of $steps"
+	done
+	is "$1: all blocks are what they should be" "$(value state $L/status) $(value fill_errors $L/status)" "done 0"
+	must $L/control rewind
+	adds_up "$1, all freed"
+}
+
 test_replay() {
 	must $L/control 'backend kpymalloc:p'
 	must $L/control 'fill on'
-	must $L/control run
-	is "replay: blocks that were not what they should be" "$(value fill_errors $L/status)" 0
-	adds_up "replay"
-	must $L/control rewind
-	adds_up "all freed"
-	is "all freed: none in use" "$(used)" 0
+	must $L/control 'cpus 1 1'
+	checkpoints "one CPU"
+	for every in 1 64; do
+		must $L/control "cpus 2 $every"
+		checkpoints "two CPUs, every $every"
+	done
 }
 
-# A replay on one processor, the workload on the other.
-test_two() {
-	for i in 1 2 3; do
-		echo "churn 20000 $i" > $W & churn=$!
-		must $L/control run
+# The replay and the workload, which resizes too, at the same time.
+test_two_users() {
+	local i churn
+
+	for i in $(seq $rounds); do
+		echo "churn $blocks $i" > $W/control & churn=$!
+		run_to 99999999
 		wait $churn
-		is "two at once, $i: no error" "$(value fill_errors $L/status)" 0
-		adds_up "two at once, $i"
+		is "two users, $i: no error" "$(value fill_errors $L/status)" 0
+		adds_up "two users, $i"
 		must $L/control rewind
 	done
-	is "nothing was refused" "$(value bad_pointers $H/counters)" 0
 }
 
-# What one frees another has had.
+# on CPU COMMAND: of the workload
+on() { taskset $((1 << $1)) sh -c "echo '$2' > $W/control"; }
+
+# What one frees another has had, in both directions.
 test_cross() {
-	for i in 1 2 3; do
-		taskset 1 sh -c "echo 'alloc a 20000 100' > $W"
-		taskset 2 sh -c "echo 'free a' > $W"
+	local i
+
+	for i in $(seq $rounds); do
+		on 0 "alloc a $blocks 100"
+		on 1 "alloc b $blocks 100"
+		on 1 "free a $((blocks / 2))"
+		on 0 'free b'
+		adds_up "freed elsewhere, $i"
+		on 1 'free a'
 	done
 	adds_up "freed elsewhere"
-	is "freed elsewhere: none in use" "$(used)" 0
+}
+
+# comes_back NAME: nobody uses it: within 2 s the CPUs keep nothing, and one arena is left
+comes_back() {
+	sleep 2
+	is "$1: 2 s later nothing is cached" "$(cached)" 0
+	is "$1: one arena at most" "$(($(arenas) <= 1))" 1
+	adds_up "$1: idle"
 }
 
 test_comes_back() {
-	sleep 3
-	is "idle: the CPUs keep nothing" "$(cached)" 0
-	is "idle: one arena at most" "$(($(arenas) <= 1))" 1
-	adds_up "idle"
+	on 0 "alloc a $blocks 40"
+	on 1 "alloc b $blocks 500"
+	is "many arenas" "$(($(arenas) > 5))" 1
+	on 0 'free b'
+	on 1 'free a'
+	comes_back "all freed"
 }
 
-test_hotplug() {
-	if [ ! -w $ONLINE ]; then
-		ok "this kernel keeps its processors"
-		return
-	fi
-	taskset 2 sh -c "echo 'alloc a 1000 64' > $W"
+test_cpu_goes() {
+	on 1 'alloc a 1000 64'
+	is "a CPU has blocks" "$(($(grep '^ *1 ' $H/cpus | awk '{ n += $4 + $5 + $6 } END { print n + 0 }') > 0))" 1
 	echo 0 > $ONLINE
-	is "a CPU that goes leaves nothing" "$(awk '$1 == 1 { n += $5 + $6 } END { print n + 0 }' $H/cpus)" 0
+	is "a CPU that goes leaves nothing" "$(grep '^ *1 ' $H/cpus | awk '{ n += $4 + $5 + $6 } END { print n + 0 }')" 0
 	adds_up "a CPU that goes"
-	must $W 'free a'
+	must $W/control 'free a'
 	echo 1 > $ONLINE
 	adds_up "it is back"
 }
 
+# Until the file stop is there: processors that come and go; caches that are shrunk; memory
+# that runs low; interrupts that use the heap; readers of all that it shows.
+cpus_come_and_go() {
+	while [ ! -e stop ]; do
+		echo 0 > $ONLINE && echo gone >> did
+		sleep 0.2
+		echo 1 > $ONLINE
+		sleep 0.3
+	done
+}
+
+shrink() {
+	while [ ! -e stop ]; do
+		echo 2 > /proc/sys/vm/drop_caches
+		sleep 0.3
+	done
+}
+
+# All but what lets kswapd go to sleep.
+hog_memory() {
+	while [ ! -e stop ]; do
+		dd if=/dev/zero of=/dev/null count=1 bs=$(awk '$1 == "MemFree:" { f = $2 } END { print f - '$kept' }' /proc/meminfo)k 2> /dev/null
+		sleep 0.7
+	done
+}
+
+# There may be no other CPU just then.
+interrupts() {
+	while [ ! -e stop ]; do
+		for pattern in pair_hardirq pair_softirq cross_free bulk64_free; do
+			echo "run kpymalloc $pattern" > $B/control 2> /dev/null && echo $pattern >> did
+		done
+		echo clear > $B/control
+	done
+}
+
+readers() {
+	while [ ! -e stop ]; do
+		cat $H/* > /dev/null 2>&1
+		[ "$(cat $H/validate)" = ok ] || echo "# $(cat $H/validate)"
+	done
+}
+
+# meanwhile COMMAND...: the commands, until a test is over
+meanwhile() {
+	rm -f stop did
+	for command; do $command & done
+}
+
+over() {
+	touch stop
+	wait
+	echo 1 > $ONLINE
+}
+
+test_hotplug() {
+	meanwhile cpus_come_and_go
+	checkpoints "CPUs come and go"
+	over
+	is "CPUs came and went" "$(sort -u did)" gone
+}
+
+test_pressure() {
+	local before=$(cat /proc/sys/vm/min_free_kbytes) runs=$(value pageoutrun /proc/vmstat)
+
+	echo 65536 > /proc/sys/vm/min_free_kbytes
+	kept=72000	# between low and min: kswapd has no rest, nobody else has to reclaim
+	meanwhile shrink hog_memory
+	checkpoints "memory is short"
+	over
+	is "memory was short" "$(($(value pageoutrun /proc/vmstat) > runs))" 1
+	echo $before > /proc/sys/vm/min_free_kbytes
+}
+
+# All of it at once; what adds up is seen at the end.
+test_storm() {
+	local i
+
+	must $B/control 'heap p'
+	meanwhile cpus_come_and_go shrink interrupts readers > storm
+	for i in $(seq $rounds); do
+		echo "churn $blocks $i" > $W/control & churn=$!
+		run_to 99999999
+		wait $churn
+		is "storm $i: all blocks are what they should be" "$(value state $L/status) $(value fill_errors $L/status)" "done 0"
+		must $L/control rewind
+	done
+	over
+	is "storm: always valid" "$(cat storm)" ""
+	is "storm: all came" "$(sort -u did | xargs)" "bulk64_free cross_free gone pair_hardirq pair_softirq"
+	must $B/control heap
+	adds_up "after the storm"
+	is "nothing was refused" "$(value bad_pointers $H/counters)" 0
+	comes_back "after the storm"
+}
+
+# Destroyed while fronts, shelves and the depot are full, with blocks of other CPUs in them.
 test_end() {
 	logged > /dev/null
-	must $W 'alloc b 100 64'
-	must $W 'free b 60'
-	must $W drop
+	must $L/control 'backend kmalloc'
+	on 0 "alloc a $blocks 64"
+	on 1 "alloc b $blocks 64"
+	on 1 'free a'
+	on 0 'free b'
+	is "much is cached" "$(($(cached) > 300))" 1
+	must $W/control drop
 	must $K/destroy p
-	is "destroyed" "$(logged)" ""
+	is "destroyed while much is cached" "$(logged)" ""
+
+	must $K/create 'p preset=cpython-3.10 mode=percpu'
+	must $W/control 'heap p'
+	on 1 'alloc a 100 64'
+	on 0 'free a 60'
+	rmmod kpylab
+	must $K/destroy p
+	is "destroyed at once" "$(logged)" ""
+	insmod kpylab.ko
+}
+
+percpu_kb() { awk '$1 == "Percpu:" { print $2 }' /proc/meminfo; }
+
+# all_heaps COMMAND...: for each of many heaps $i
+all_heaps() {
+	local i
+
+	for i in $(seq $heaps); do "$@"; done
+}
+
+create_one() {
+	case $((i % 3)) in
+	0) must $K/create "m$i preset=cpython-3.10 mode=percpu" ;;
+	1) must $K/create "m$i arena=64K pool=4K align=8 mode=percpu release=always" ;;
+	2) must $K/create "m$i arena=4M pool=64K align=32 max=256 mode=percpu" ;;
+	esac
+	must $W/control "heap m$i"
+	on $((i % 2)) "alloc a 300 $((i * 8))"
+	on 0 "churn 300 $i"
+	must $W/control drop
+}
+
+validate_one() { [ "$(cat $K/heaps/m$i/validate)" = ok ] || not_ok "m$i is valid" "$(cat $K/heaps/m$i/validate)"; }
+idle_one() { [ "$(in_all $K/heaps/m$i/cpus 'task irq shelf')" = 0 ] || echo m$i; }
+destroy_one() { must $K/destroy m$i; }
+
+test_many() {
+	local before
+
+	all_heaps create_one
+	all_heaps validate_one
+	is "many heaps" "$(ls $K/heaps | wc -l)" $heaps
+	sleep 2
+	is "many heaps: 2 s later nothing is cached" "$(all_heaps idle_one)" ""
+	all_heaps destroy_one
+	before=$(percpu_kb)
+	for round in 1 2; do
+		all_heaps create_one
+		all_heaps destroy_one
+	done
+	is "their CPUs' memory comes back" "$(($(percpu_kb) <= before))" 1
 }
 
 insmod kpymalloc.ko
 insmod kpylab.ko
-load short.trace
+echo 1 > /proc/sys/kernel/printk
+load $trace.trace
 must $K/create 'p preset=cpython-3.10 mode=percpu'
-must $W 'heap p'
+must $W/control 'heap p'
 test_mode
 test_replay
-test_two
+test_two_users
 test_cross
 test_comes_back
+test_cpu_goes
 test_hotplug
-must $L/control 'backend kmalloc'
+test_pressure
+test_storm
 test_end
+test_many
 rmmod kpylab
 rmmod kpymalloc
 finish
