@@ -51,6 +51,7 @@ GOAL_KERNEL = '6.12'
 MEAN = {'exact-off': 5, 'exact-default': 4}     # SLUB ÷ percpu
 CLASSIC = 1.25                                  # classic ÷ SLUB
 LARGE = 1.10                                    # percpu ÷ kmalloc
+CYCLES = 3                                      # SLUB ÷ percpu
 SCALING = 1.9                                   # 2 CPUs ÷ 1
 TRANSFER = 2                                    # percpu ÷ SLUB
 HELD = 1.03                                     # pages ÷ blocks of their class
@@ -106,6 +107,17 @@ def exact(path):
     return table
 
 
+def cycles(path):
+    """{pattern: {backend: cycles an object}}, the least of the rounds, the loop included"""
+    table = {}
+    with open(path, encoding='utf-8') as lines:
+        for line in lines:
+            backend, pattern, _, ops, _, _, least = line.split()
+            figures = table.setdefault(pattern, {})
+            figures[backend] = min(figures.get(backend, math.inf), round(int(least) / int(ops), 1))
+    return table
+
+
 def smp(path):
     """{pattern: {backend: million ops a second}}, the median of the rounds' best"""
     _, rows = read(path)
@@ -142,6 +154,7 @@ def gather(folder):
         data[kernel] = {
             'release': read(at('exact-off'))[0].split()[0],
             'exact': {name: exact(at(name)) for name, _ in OPTIONS},
+            'cycles': cycles(at('native')) if os.path.exists(at('native')) else {},
             'smp': smp(at('smp')),
             'memory': memory(at('memory')),
         }
@@ -178,6 +191,26 @@ def table(head, rows):
     return '\n'.join([line(head), rule, *map(line, rows)])
 
 
+def cycles_table(figures):
+    names = heaps()
+    rows = []
+    for pattern, slub, text, _ in EXACT:
+        if pattern not in figures:
+            continue
+        ours = figures[pattern]
+        row = [text, f'{ours["none"]:.1f}', f'{ours[slub]:.1f}', slub]
+        for name in names:
+            row += [f'{ours[name]:.1f}', f'{ours[slub] / ours[name]:.2f}']
+        rows.append(row)
+    last = ['geometric mean', '', '', '']
+    for name in names:
+        last += ['', f'{mean(ratios(figures, name).values()):.2f}']
+    head = ['cycles, the loop included', 'loop', 'SLUB', 'by']
+    for name in names:
+        head += [name, 'SLUB ÷ it']
+    return table(head, [*rows, last])
+
+
 def trace_table(figures):
     names = [*TRACES, *heaps()]
     traces = [pattern for pattern in figures if pattern.startswith('trace:')]
@@ -197,7 +230,7 @@ def reached(good):
 def ratios(figures, name):
     """SLUB ÷ the heap, a pattern each"""
     return {pattern: figures[pattern][slub] / figures[pattern][name]
-            for pattern, slub, *_ in EXACT if pattern not in NO_MEAN}
+            for pattern, slub, *_ in EXACT if pattern in figures and pattern not in NO_MEAN}
 
 
 def exact_table(figures, goals):
@@ -252,6 +285,9 @@ def goal_rows(data):
     for name in 'percpu', 'classic':
         value = off['pair_large'][name] / off['pair_large']['kmalloc']
         yield f'{name} ÷ kmalloc, {EXACT[-1][2]}', value, '≤', LARGE
+    if data['cycles']:
+        value = mean(ratios(data['cycles'], 'percpu').values())
+        yield 'SLUB ÷ percpu, cycles, geometric mean', value, '≥', CYCLES
     for pattern, _, text in SMP[:2]:
         value = data['smp'][pattern + '_all']['percpu'] / data['smp'][pattern + '_one']['percpu']
         yield f'2 CPUs ÷ 1, percpu, {text}', value, '≥', SCALING
@@ -335,7 +371,9 @@ def markdown(data):
     text = ['# What kpymalloc costs beside SLUB', '',
             'Made by `make bench`; see [run](run) and [report.py](report.py) for how. Instructions are '
             'counted by QEMU on one processor, with interrupts off, without those of the loop and of '
-            'calling, an object or a pair each; rates are those of QEMU\'s emulation on two. '
+            'calling, an object or a pair each; cycles are counted '
+            'natively ([native/run](native/run)), the same machine code in a process, the loop and '
+            'calls included; rates are those of QEMU\'s emulation on two. '
             'Pages held are those that the page allocator lacks, caches dropped and slabs shrunk; '
             '`cache` is a kmem_cache of the size, or one for each 16 bytes.', '']
     for kernel, figures in data.items():
@@ -345,6 +383,9 @@ def markdown(data):
         for name, options in OPTIONS:
             goals = kernel == GOAL_KERNEL and name == 'exact-off'
             text += [f'### Instructions, {options}', '', exact_table(figures['exact'][name], goals), '']
+        if figures['cycles']:
+            text += ['### Cycles of a real processor, init_on_alloc=0', '',
+                     cycles_table(figures['cycles']), '']
         text += ['### Recorded programs, requests of up to 512 B, init_on_alloc=0', '',
                  trace_table(figures['exact']['exact-off']), '']
         if kernel == GOAL_KERNEL:
