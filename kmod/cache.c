@@ -194,12 +194,12 @@ static u32 push_many(const struct kpy_heap *heap, unsigned long tag, u32 count, 
 /* A magazine that is filled here goes by the front. */
 static u32 free_magazine(struct kpy_heap *heap, unsigned long tag, u32 szidx, void **blocks)
 {
-	kpy_magazine *mag = kpy_percpu_get_empty(heap);
+	struct kpy_magazine *mag = kpy_percpu_get_empty(heap);
 	u32 n;
 
 	if (!mag)
 		return 0;
-	n = copy_tagged(*mag + 1, KPY_MAG_BLOCKS, blocks, tag, heap->pool_mask);
+	n = copy_tagged(mag->block, KPY_MAG_BLOCKS, blocks, tag, heap->pool_mask);
 	kpy_percpu_put_magazine(heap, szidx, mag, n == KPY_MAG_BLOCKS);
 	return n == KPY_MAG_BLOCKS ? n : 0;
 }

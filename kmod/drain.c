@@ -95,12 +95,12 @@ static void front_to_pools(struct kpy_heap *heap, struct kpy_front *f, unsigned 
 }
 
 /* The magazine is empty then. */
-static void mag_to_pools(struct kpy_heap *heap, kpy_magazine *mag, unsigned long *arenas)
+static void mag_to_pools(struct kpy_heap *heap, struct kpy_magazine *mag, unsigned long *arenas)
 {
 	u32 i;
 
 	for (i = KPY_MAG_BLOCKS; i; i--)
-		kpy_percpu_block_to_pool(heap, (*mag)[i], arenas);
+		kpy_percpu_block_to_pool(heap, mag->block[i - 1], arenas);
 	mag_push(&heap->empties, mag);
 }
 
@@ -132,7 +132,7 @@ static bool drain_front(struct kpy_heap *heap, void *what, unsigned long *arenas
 
 static bool drain_shelf(struct kpy_heap *heap, void *what, unsigned long *arenas)
 {
-	kpy_magazine *mag = shelf_pop(what);
+	struct kpy_magazine *mag = shelf_pop(what);
 
 	if (mag)
 		mag_to_pools(heap, mag, arenas);
@@ -157,7 +157,7 @@ static bool trim_shelf(struct kpy_heap *heap, void *what, unsigned long *arenas)
 static bool drain_cpu_empties(struct kpy_heap *heap, void *what, unsigned long *arenas)
 {
 	struct kpy_cpu *cpu = what;
-	kpy_magazine *mag;
+	struct kpy_magazine *mag;
 
 	while ((mag = mag_pop(&cpu->empties)))
 		mag_push(&heap->empties, mag);
@@ -168,7 +168,7 @@ static bool drain_cpu_empties(struct kpy_heap *heap, void *what, unsigned long *
 static void free_empties(struct kpy_heap *heap)
 {
 	unsigned long flags;
-	kpy_magazine *mag;
+	struct kpy_magazine *mag;
 
 	do {
 		raw_spin_lock_irqsave(&heap->lock, flags);

@@ -20,6 +20,8 @@
 #include "large.h"
 #include "trace.h"
 
+#undef kpy_alloc		/* the function itself, see kpymalloc.h */
+
 /* Refuse a pointer: count it, and say so the first time. */
 static void refuse(struct kpy_heap *heap, const void *ptr, const char *why, unsigned long caller)
 {
@@ -251,7 +253,7 @@ static noinline void free_in_interrupt(struct kpy_heap *heap, struct kpy_front _
  * Return: the block, aligned as the geometry says; NULL if there is no memory
  * or @size is above INT_MAX.
  */
-void *(kpy_alloc)(struct kpy_heap *heap, size_t size, gfp_t gfp)
+void *kpy_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp)
 {
 	void *ptr;
 

@@ -112,8 +112,8 @@ bool kpy_percpu_free_quick(struct kpy_heap *heap, void *ptr);
 const char *kpy_percpu_free(struct kpy_heap *heap, struct kpy_arena *arena, void *ptr,
 			    unsigned long caller);
 u32 kpy_percpu_take_magazine(struct kpy_heap *heap, u32 szidx, void **blocks);
-kpy_magazine *kpy_percpu_get_empty(struct kpy_heap *heap);
-void kpy_percpu_put_magazine(struct kpy_heap *heap, u32 szidx, kpy_magazine *mag, bool full);
+struct kpy_magazine *kpy_percpu_get_empty(struct kpy_heap *heap);
+void kpy_percpu_put_magazine(struct kpy_heap *heap, u32 szidx, struct kpy_magazine *mag, bool full);
 void kpy_percpu_refill(struct kpy_heap *heap, u32 szidx);
 void kpy_percpu_make_room(struct kpy_heap *heap, u32 szidx);
 u32 kpy_percpu_block_size(const struct kpy_heap *heap, const void *ptr);
@@ -131,7 +131,7 @@ struct kpy_cpu_snapshot {
 void kpy_snapshot_large(struct kpy_heap *heap, int cpu, u32 kind, struct kpy_cpu_snapshot *to);
 void kpy_snapshot_cpu(struct kpy_heap *heap, int cpu, u32 szidx, struct kpy_cpu_snapshot *to);
 
-void kpy_magazine_free(kpy_magazine *mag);
+void kpy_magazine_free(struct kpy_magazine *mag);
 
 /* drain.c APIs: */
 int kpy_drain_module_init(void);

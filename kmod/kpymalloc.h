@@ -281,6 +281,7 @@ static __always_inline void *kpy_alloc_inline(struct kpy_heap *heap, size_t size
 		return kpy_alloc(heap, size, gfp);
 	return want_init_on_alloc(gfp) ? memset(block, 0, size) : block;
 }
+
 #define kpy_alloc(heap, size, gfp) kpy_alloc_inline(heap, size, gfp)
 
 /**

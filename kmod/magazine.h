@@ -21,30 +21,30 @@ static inline bool front_is_full(const struct kpy_front *f)
 	return (u16)f->state == KPY_FRONT_FULL;
 }
 
-static inline void mag_push(kpy_magazine **list, kpy_magazine *mag)
+static inline void mag_push(struct kpy_magazine **list, struct kpy_magazine *mag)
 {
-	(*mag)[0] = *list;
+	mag->next = *list;
 	*list = mag;
 }
 
-static inline kpy_magazine *mag_pop(kpy_magazine **list)
+static inline struct kpy_magazine *mag_pop(struct kpy_magazine **list)
 {
-	kpy_magazine *mag = *list;
+	struct kpy_magazine *mag = *list;
 
 	if (mag)
-		*list = (*mag)[0];
+		*list = mag->next;
 	return mag;
 }
 
-static inline void shelf_push(struct kpy_shelf *shelf, kpy_magazine *mag)
+static inline void shelf_push(struct kpy_shelf *shelf, struct kpy_magazine *mag)
 {
 	mag_push(&shelf->full, mag);
 	shelf->nr++;
 }
 
-static inline kpy_magazine *shelf_pop(struct kpy_shelf *shelf)
+static inline struct kpy_magazine *shelf_pop(struct kpy_shelf *shelf)
 {
-	kpy_magazine *mag = mag_pop(&shelf->full);
+	struct kpy_magazine *mag = mag_pop(&shelf->full);
 
 	if (mag && --shelf->nr < shelf->low)
 		shelf->low = shelf->nr;
@@ -71,17 +71,17 @@ static inline void front_put(struct kpy_front *f, void *block)
 	*kpy_front_top(f) = block;
 }
 
-static inline void front_load(struct kpy_front *f, const kpy_magazine *mag)
+static inline void front_load(struct kpy_front *f, const struct kpy_magazine *mag)
 {
-	memcpy(kpy_front_top(f) + 1, *mag + 1, KPY_MAG_BLOCKS * sizeof(void *));
+	memcpy(kpy_front_top(f) + 1, mag->block, sizeof(mag->block));
 	f->state += KPY_MAG_BLOCKS * sizeof(void *);
 }
 
 /* The newest blocks go, which saves moving the others. */
-static inline void front_unload(struct kpy_front *f, kpy_magazine *mag)
+static inline void front_unload(struct kpy_front *f, struct kpy_magazine *mag)
 {
 	f->state -= KPY_MAG_BLOCKS * sizeof(void *);
-	memcpy(*mag + 1, kpy_front_top(f) + 1, KPY_MAG_BLOCKS * sizeof(void *));
+	memcpy(mag->block, kpy_front_top(f) + 1, sizeof(mag->block));
 }
 
 #endif

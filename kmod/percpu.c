@@ -66,7 +66,7 @@ static bool load_from_pools(struct kpy_heap *heap, struct kpy_front *f, u32 szid
 /* From the CPU's shelf, which takes no lock; false if there is nothing. */
 static bool load_from_shelf(struct kpy_cpu *cpu, struct kpy_front *f, u32 szidx)
 {
-	kpy_magazine *mag = shelf_pop(&cpu->shelf[szidx]);
+	struct kpy_magazine *mag = shelf_pop(&cpu->shelf[szidx]);
 
 	if (!mag)
 		return false;
@@ -79,7 +79,7 @@ static bool load_from_shelf(struct kpy_cpu *cpu, struct kpy_front *f, u32 szidx)
 /* Onto the CPU's shelf, which takes no lock; false if it is full or a magazine lacks. */
 static bool unload_to_shelf(struct kpy_cpu *cpu, struct kpy_front *f, u32 szidx)
 {
-	kpy_magazine *mag;
+	struct kpy_magazine *mag;
 
 	if (cpu->shelf[szidx].nr >= SHELF_MAX)
 		return false;
@@ -94,7 +94,7 @@ static bool unload_to_shelf(struct kpy_cpu *cpu, struct kpy_front *f, u32 szidx)
 
 static void shelf_move(struct kpy_shelf *from, struct kpy_shelf *to, u32 count)
 {
-	kpy_magazine *mag;
+	struct kpy_magazine *mag;
 
 	while (count-- && (mag = shelf_pop(from)))
 		shelf_push(to, mag);
@@ -103,7 +103,7 @@ static void shelf_move(struct kpy_shelf *from, struct kpy_shelf *to, u32 count)
 /* A CPU keeps EXCHANGE empty magazines once it had them. */
 static void empties_level(struct kpy_heap *heap, struct kpy_cpu *cpu)
 {
-	kpy_magazine *mag;
+	struct kpy_magazine *mag;
 
 	for (; cpu->nr_empties > EXCHANGE; cpu->nr_empties--)
 		mag_push(&heap->empties, mag_pop(&cpu->empties));
@@ -139,7 +139,7 @@ static bool make_room(struct kpy_heap *heap, struct kpy_front *f, u32 szidx)
 	return unload_to_shelf(cpu, f, szidx);
 }
 
-static kpy_magazine *new_magazine(void)
+static struct kpy_magazine *new_magazine(void)
 {
 	return kmem_cache_alloc(mag_cache, GFP_NOWAIT | __GFP_NOWARN);
 }
@@ -150,13 +150,13 @@ static kpy_magazine *new_magazine(void)
  *
  * Context: Any but NMI, no raw lock held.
  */
-void kpy_magazine_free(kpy_magazine *mag)
+void kpy_magazine_free(struct kpy_magazine *mag)
 {
 	if (mag)
 		kmem_cache_free(mag_cache, mag);
 }
 
-static void add_empty(struct kpy_heap *heap, kpy_magazine *mag)
+static void add_empty(struct kpy_heap *heap, struct kpy_magazine *mag)
 {
 	lockdep_assert_held(&heap->lock);
 	mag_push(&heap->empties, mag);
@@ -306,7 +306,7 @@ const char *kpy_percpu_free(struct kpy_heap *heap, struct kpy_arena *arena, void
 {
 	unsigned long arenas = 0, flags;
 	struct kpy_pool *pool;
-	kpy_magazine *spare;
+	struct kpy_magazine *spare;
 	const char *why;
 	u32 szidx, size;
 
@@ -385,9 +385,9 @@ void kpy_percpu_refill(struct kpy_heap *heap, u32 szidx)
 }
 
 /* A magazine from the CPU's shelf, or from the depot with the lock. */
-static kpy_magazine *take_magazine(struct kpy_heap *heap, struct kpy_shelf *shelf, u32 szidx)
+static struct kpy_magazine *take_magazine(struct kpy_heap *heap, struct kpy_shelf *shelf, u32 szidx)
 {
-	kpy_magazine *mag = shelf_pop(shelf);
+	struct kpy_magazine *mag = shelf_pop(shelf);
 
 	if (!mag) {
 		raw_spin_lock(&heap->lock);
@@ -410,7 +410,7 @@ static kpy_magazine *take_magazine(struct kpy_heap *heap, struct kpy_shelf *shel
  */
 u32 kpy_percpu_take_magazine(struct kpy_heap *heap, u32 szidx, void **blocks)
 {
-	kpy_magazine *mag = NULL;
+	struct kpy_magazine *mag = NULL;
 	struct kpy_cpu *cpu;
 	unsigned long flags;
 
@@ -419,7 +419,7 @@ u32 kpy_percpu_take_magazine(struct kpy_heap *heap, u32 szidx, void **blocks)
 	if (!static_branch_unlikely(&kpy_alloc_slowly))
 		mag = take_magazine(heap, &cpu->shelf[szidx], szidx);
 	if (mag) {
-		memcpy(blocks, *mag + 1, KPY_MAG_BLOCKS * sizeof(void *));
+		memcpy(blocks, mag->block, sizeof(mag->block));
 		this_front(heap, szidx)->state += KPY_MAG_BLOCKS * KPY_FRONT_ALLOC;
 		mag_push(&cpu->empties, mag);
 		cpu->nr_empties++;
@@ -435,9 +435,9 @@ u32 kpy_percpu_take_magazine(struct kpy_heap *heap, u32 szidx, void **blocks)
  * Context: Any but NMI.  May take heap->lock.
  * Return: the magazine, or NULL.
  */
-kpy_magazine *kpy_percpu_get_empty(struct kpy_heap *heap)
+struct kpy_magazine *kpy_percpu_get_empty(struct kpy_heap *heap)
 {
-	kpy_magazine *mag = NULL;
+	struct kpy_magazine *mag = NULL;
 	struct kpy_cpu *cpu;
 	unsigned long flags;
 
@@ -466,7 +466,7 @@ out:
  *
  * Context: Any but NMI.  May take heap->lock.
  */
-void kpy_percpu_put_magazine(struct kpy_heap *heap, u32 szidx, kpy_magazine *mag, bool full)
+void kpy_percpu_put_magazine(struct kpy_heap *heap, u32 szidx, struct kpy_magazine *mag, bool full)
 {
 	struct kpy_shelf *shelf;
 	struct kpy_cpu *cpu;
@@ -577,7 +577,9 @@ u32 kpy_percpu_block_size(const struct kpy_heap *heap, const void *ptr)
 	if (!kpy_may_be_pooled(ptr))
 		return 0;
 	offset = kpy_tag_of(ptr, heap->pool_mask) ^ heap->front_tag;
-	return offset < KPY_SECRET_BIT ? kpy_class_size(heap, offset / sizeof(struct kpy_front)) : 0;
+	if (offset >= KPY_SECRET_BIT)
+		return 0;
+	return kpy_class_size(heap, offset / sizeof(struct kpy_front));
 }
 
 /**
@@ -764,7 +766,7 @@ int __init kpy_percpu_module_init(void)
 {
 	int err;
 
-	mag_cache = kmem_cache_create("kpy_magazine", sizeof(kpy_magazine), 0, 0, NULL);
+	mag_cache = KMEM_CACHE(kpy_magazine, 0);
 	if (!mag_cache)
 		return -ENOMEM;
 	err = kpy_drain_module_init();

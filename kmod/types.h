@@ -69,8 +69,7 @@
 #define KPY_LARGE_FIRST		512	/* bytes of the smallest large blocks in fronts */
 #define KPY_LARGE_KINDS		5	/* each twice the one before: up to 8 KiB */
 #define KPY_LARGE_MAX		(KPY_LARGE_FIRST << (KPY_LARGE_KINDS - 1))
-#define KPY_MAG_WORDS		48	/* of a magazine */
-#define KPY_MAG_BLOCKS		(KPY_MAG_WORDS - 1)
+#define KPY_MAG_BLOCKS		47	/* of a magazine */
 
 static_assert(KPY_ARENA_MAX / KPY_POOL_MIN <= U16_MAX);
 static_assert(KPY_SMALL_MAX * 2 <= KPY_POOL_MIN - 64, "a pool has at least two blocks");
@@ -289,12 +288,18 @@ static inline void **kpy_front_top(struct kpy_front *front)
 	return (void *)front + (u16)front->state;
 }
 
-/*
- * A magazine carries blocks between fronts: an array whose first word links it
- * to the next one of a LIFO, and KPY_MAG_BLOCKS blocks.  It has fewer than a front
- * has room for, so that a front that got or gave one is neither empty nor full.
+/**
+ * struct kpy_magazine - carries blocks between fronts
+ * @next: in a LIFO of magazines
+ * @block: the blocks of a full one
+ *
+ * It has fewer than a front has room for, so that a front that got or gave one is
+ * neither empty nor full.
  */
-typedef void *kpy_magazine[KPY_MAG_WORDS];
+struct kpy_magazine {
+	struct kpy_magazine *next;
+	void *block[KPY_MAG_BLOCKS];
+};
 
 /**
  * struct kpy_shelf - mode percpu: full magazines of a class
@@ -306,7 +311,7 @@ typedef void *kpy_magazine[KPY_MAG_WORDS];
  * where any CPU takes them, under heap->lock.
  */
 struct kpy_shelf {
-	kpy_magazine *full;
+	struct kpy_magazine *full;
 	u32 nr;
 	u32 low;
 };
@@ -325,7 +330,7 @@ struct kpy_shelf {
  */
 struct kpy_cpu {
 	struct kpy_shelf shelf[KPY_MAX_CLASSES];
-	kpy_magazine *empties;
+	struct kpy_magazine *empties;
 	u32 nr_empties;
 	u64 seen[KPY_MAX_CLASSES];
 	struct kpy_large_front large[KPY_LARGE_KINDS + 1];
@@ -422,7 +427,7 @@ struct kpy_heap {
 	struct kpy_pool *lingering;
 	struct kpy_class class[KPY_MAX_CLASSES];
 	struct kpy_shelf depot[KPY_MAX_CLASSES];
-	kpy_magazine *empties;
+	struct kpy_magazine *empties;
 	struct kpy_counters c;
 	struct kpy_large *spares;
 	u32 nr_spares;
