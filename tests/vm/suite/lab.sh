@@ -8,19 +8,25 @@
 status() { values $L/status "$@"; }
 
 # refused NAME GOT ERRNO REASON: that errno, that line in `error`
-refused() { is "$1" "$2: $(cat $L/error)" "$3: $4"; }
+refused() {
+	line $L/error
+	is "$1" "$2: $line" "$3: $4"
+}
 
 # rejects ERRNO COMMAND REASON: the command, as for printf, fails and changes nothing
 rejects() {
 	local before="$(cat $L/status)"
 
-	refused "control '$2'" "$(printf "$2" | ./wr $L/control)" "$1" "$3"
+	try "$2" $L/control
+	refused "control '$2'" "$answer" "$1" "$3"
 	is "  nothing has changed" "$(cat $L/status)" "$before"
 }
 
 # takes COMMAND STATE: the command, as for printf, is done
 takes() {
-	is "control '$1'" "$(printf "$1" | ./wr $L/control) $(cat $L/error)" "OK "
+	try "$1" $L/control
+	line $L/error
+	is "control '$1'" "$answer $line" "OK "
 	is "  state" "$(status state)" "$2"
 }
 

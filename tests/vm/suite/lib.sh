@@ -32,7 +32,23 @@ finish() {
 }
 
 # put FILE TEXT: one write, says OK or the errno
-put() { ./wr "$1" "$2"; }
+put() { ./wr -- "$1" "$2"; }
+
+# try TEXT WR_ARG...: TEXT, as for printf, is written; wr's answer is in $answer
+try() {
+	local text="$1"
+	shift
+	case $text in
+	*[\\%]*) answer=$(printf "$text" | ./wr "$@") ;;
+	*) answer=$(./wr "$@" -- "$text") ;;
+	esac
+}
+
+# line FILE: its first, or only, one is in $line
+line() {
+	line=
+	IFS= read -r line < "$1"
+}
 
 # must FILE TEXT: a write that the tests rest upon
 must() {
@@ -51,10 +67,7 @@ values() {
 }
 
 # valid HEAP: its folder
-valid() {
-	local said
-	read -r said < "$1/validate" && [ "$said" = ok ]
-}
+valid() { line "$1/validate" && [ "$line" = ok ]; }
 
 # load TRACE: into kpylab
 load() { cat "$1" > "$L/load" || { not_ok "load $1" "$(cat "$L/error")"; finish; }; }

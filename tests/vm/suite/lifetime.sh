@@ -128,6 +128,6 @@ insmod kpymalloc.ko
 insmod kpylab.ko
 load churn.trace
 test_open_files
-if [ -z "$slow" ]; then test_storm 100; else test_storm 20; fi
+if [ -z "$slow" ]; then test_storm 100; else test_storm 10; fi
 test_rmmod
 finish

@@ -16,7 +16,8 @@ same() { is "$1: nothing has changed" "$(numbers)" "$known"; }
 refuses() {
 	local want="$1" file="$2" text="$3"
 	shift 3
-	is "$file '$text'${*:+ $*}" "$(printf "$text" | ./wr "$@" "$K/$file")" "$want"
+	try "$text" "$@" "$K/$file"
+	is "$file '$text'${*:+ $*}" "$answer" "$want"
 	set -- $K/heaps/*
 	[ "$*" = "$heaps" ] || not_ok "$file '$text'" "now there are $*"
 }

@@ -25,7 +25,9 @@ arenas_now() { awk -F= '/arenas allocated current/ { print $2 + 0 }' $H/stats; }
 
 # does COMMAND: it is done, the heap is valid
 does() {
-	is "'$1'" "$(put $W/control "$1") $(cat $W/error)" "OK "
+	answer=$(put $W/control "$1")
+	line $W/error
+	is "'$1'" "$answer $line" "OK "
 	valid $H || not_ok "  the heap is valid" "$(cat $H/validate)"
 }
 
@@ -35,7 +37,9 @@ numbers() { awk 1 $W/status $K/heaps/*/stats $K/heaps/*/counters 2>/dev/null; }
 rejects() {
 	local before="$(numbers)"
 
-	is "'$2'" "$(printf "$2" | ./wr $W/control): $(cat $W/error)" "$1: $3"
+	try "$2" $W/control
+	line $W/error
+	is "'$2'" "$answer: $line" "$1: $3"
 	is "  nothing has changed" "$(numbers)" "$before"
 }
 
@@ -95,7 +99,8 @@ test_bad_commands() {
 	is "129 bytes" "$(printf drop | ./wr -l 129 $W/control) $(cat $W/error)" "E2BIG control: 129 bytes, at most 128"
 	for text in 'e 1 1' 'A 1 1' 'ab 1 1' '1 1' '* 1 1' '\303\244 1 1' '` 1 1'; do
 		for command in alloc scatter free realloc; do
-			is "'$command $text'" "$(printf "$command $text" | ./wr $W/control)" EINVAL
+			try "$command $text" $W/control
+			is "'$command $text'" "$answer" EINVAL
 		done
 	done
 	rejects EINVAL 'alloc e 1 1' "'e' is no site: give alloc SITE COUNT SIZE"
