@@ -72,7 +72,7 @@ struct bench_trace {
 /**
  * struct bench_job - what a step works on
  * @heap: for kpymalloc
- * @fixed: its handle for blocks of @size
+ * @fixed: its handle for blocks of @size; no heap in it if they have none
  * @cache: for blocks of @size, if the backend is a kmem_cache
  * @classes: for blocks of any size up to %KPY_SMALL_MAX, likewise
  * @blocks: @count of them; %NULL where there is none
@@ -127,6 +127,7 @@ enum bench_step {
  * @free: one block, however it was had
  * @max_size: of a block whose size is not known beforehand, 0 if there is no limit
  * @step: the loops, BENCH_NR_STEPS of them
+ * @step_without: likewise for blocks that have no handle
  */
 struct bench_backend {
 	const char *name;
@@ -135,7 +136,16 @@ struct bench_backend {
 	void (*free)(const struct bench_job *job, void *ptr);
 	u32 max_size;
 	const bench_step_fn *step;
+	const bench_step_fn *step_without;
 };
+
+static inline bench_step_fn bench_step_of(const struct bench_backend *backend,
+					  const struct bench_job *job, enum bench_step step)
+{
+	bool without = backend->step_without && !job->fixed.heap;
+
+	return (without ? backend->step_without : backend->step)[step];
+}
 
 /**
  * struct bench_time - how long something took

@@ -131,13 +131,24 @@ static int kpymalloc_open(struct bench_job *job)
 {
 	if (!job->heap)
 		return bench_refuse(-ENOENT, "no heap is chosen");
-	/* Of a larger size there is no handle, and no pattern that asks for one. */
-	kpy_cache_init(&job->fixed, job->heap, job->size);
+	if (kpy_cache_init(&job->fixed, job->heap, job->size))
+		job->fixed.heap = NULL;
 	return 0;
 }
 
 #define kpymalloc_alloc_const	kpymalloc_alloc_fixed
 #define kpymalloc_free_const	kpymalloc_free_fixed
+
+/* Likewise, of sizes for which there is no handle. */
+#define large_alloc		kpymalloc_alloc
+#define large_free		kpymalloc_free
+#define large_realloc		kpymalloc_realloc
+#define large_alloc_bulk	kpymalloc_alloc_bulk
+#define large_free_bulk		kpymalloc_free_bulk
+#define large_alloc_fixed	kpymalloc_alloc
+#define large_free_fixed	kpymalloc_free
+#define large_alloc_const	kpymalloc_alloc
+#define large_free_const	kpymalloc_free
 
 /* kmalloc */
 static __always_inline void *kmalloc_alloc(const struct bench_job *job, size_t size, gfp_t gfp)
@@ -251,6 +262,10 @@ static int cache_open(struct bench_job *job)
 #include "bench_steps.h"
 #undef B
 
+#define B(name) large_##name
+#include "bench_steps.h"
+#undef B
+
 #define B(name) kmalloc_##name
 #include "bench_steps.h"
 #undef B
@@ -262,7 +277,7 @@ static int cache_open(struct bench_job *job)
 static const struct bench_backend backends[] = {
 	{ .name = "none", .free = none_free_any, .step = none_steps },
 	{ .name = "kpymalloc", .open = kpymalloc_open, .free = kpymalloc_free_any,
-	  .step = kpymalloc_steps },
+	  .step = kpymalloc_steps, .step_without = large_steps },
 	{ .name = "kmalloc", .free = slab_free_any, .step = kmalloc_steps },
 	{ .name = "cache", .open = cache_open, .close = cache_close, .free = slab_free_any,
 	  .max_size = KPY_SMALL_MAX, .step = cache_steps },

@@ -20,7 +20,8 @@
 
 static int take_blocks(struct lab_bench *b)
 {
-	bench_step_fn step = b->held_by->step[b->held.size ? STEP_BATCH_ALLOC : STEP_MIXED_ALLOC];
+	bench_step_fn step = bench_step_of(b->held_by, &b->held, b->held.size ? STEP_BATCH_ALLOC :
+									     STEP_MIXED_ALLOC);
 	u32 to, from;
 
 	for (from = 0; from < b->held.count; from = to) {

@@ -138,7 +138,10 @@ static int do_step(struct bench_run *run, enum bench_step step, enum bench_where
 		   struct bench_time *time)
 {
 	const struct bench_pattern *p = run->pattern;
-	struct section s = { .job = &run->job, .step = run->backend->step[step] };
+	struct section s = {
+		.job = &run->job,
+		.step = bench_step_of(run->backend, &run->job, step),
+	};
 	int err;
 
 	for (; s.from < run->ops; s.from = s.to) {

@@ -68,7 +68,7 @@ struct worker {
 
 static u32 step(struct worker *w, enum bench_step step, u32 from, u32 to)
 {
-	return w->crowd->run->backend->step[step](&w->job, from, to);
+	return bench_step_of(w->crowd->run->backend, &w->job, step)(&w->job, from, to);
 }
 
 static u32 fail(struct worker *w)
