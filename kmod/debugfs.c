@@ -282,6 +282,18 @@ static void show_large_fronts(struct seq_file *m, struct kpy_heap *heap, int cpu
 	}
 }
 
+static void show_large_depot(struct seq_file *m, struct kpy_heap *heap)
+{
+	u32 kind, n;
+
+	for (kind = 0; kind < KPY_LARGE_KINDS; kind++) {
+		n = kpy_large_in_depot(heap, kind);
+		if (n)
+			seq_printf(m, "   -  large %6u %6u %6u %6u %12u\n",
+				   KPY_LARGE_FIRST << kind, 0, 0, n, 0);
+	}
+}
+
 static int cpus_show(struct seq_file *m, void *v)
 {
 	struct kpy_heap *heap = m->private;
@@ -307,6 +319,7 @@ static int cpus_show(struct seq_file *m, void *v)
 			seq_printf(m, "   - %6u %6u %6u %6u %6u %12u\n", i,
 				   kpy_class_size(heap, i), 0, 0,
 				   READ_ONCE(heap->depot[i].nr) * KPY_MAG_BLOCKS, 0);
+	show_large_depot(m, heap);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(cpus);

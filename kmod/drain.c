@@ -275,6 +275,7 @@ static void drain_heap(struct kpy_heap *heap, bool all)
 	for (i = 0; i < heap->nr_classes; i++)
 		drain_steps(heap, all || !test_bit(i, drain.busy) ? drain_shelf : trim_shelf,
 			    &heap->depot[i]);
+	kpy_large_drain_depot(heap, all);
 	if (idle)
 		free_empties(heap);
 	report_late(heap);
@@ -356,6 +357,7 @@ void kpy_drain_remove(struct kpy_heap *heap)
 		drain_cpu(heap, cpu);
 	for (i = 0; i < heap->nr_classes; i++)
 		drain_steps(heap, drain_shelf, &heap->depot[i]);
+	kpy_large_drain_depot(heap, true);
 	free_empties(heap);
 	report_late(heap);
 }

@@ -56,13 +56,25 @@ static noinline void *general_alloc(struct kpy_heap *heap, size_t size, gfp_t gf
 	return ptr;
 }
 
+static noinline void *large_slow_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
+				       unsigned long caller)
+{
+	void *ptr = kpy_large_refill(heap, size) ? kpy_large_pop(heap, size, gfp) : NULL;
+
+	if (!ptr)
+		return general_alloc(heap, size, gfp, false, caller);
+	if (want_init_on_alloc(gfp))
+		memset(ptr, 0, size);
+	return ptr;
+}
+
 static noinline void *large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
 				  unsigned long caller)
 {
 	void *ptr = kpy_large_pop(heap, size, gfp);
 
 	if (unlikely(!ptr))
-		return general_alloc(heap, size, gfp, false, caller);
+		return large_slow_alloc(heap, size, gfp, caller);
 	return want_init_on_alloc(gfp) ? memset(ptr, 0, size) : ptr;
 }
 

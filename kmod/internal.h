@@ -97,9 +97,11 @@ void kpy_large_walk(const struct kpy_heap *heap, struct kpy_large_walk *walk);
 /* large_front.c APIs: */
 void kpy_large_front_module_init(void);
 void kpy_large_init_cpu(struct kpy_heap *heap, int cpu);
-bool kpy_large_evict(struct kpy_heap *heap);
+bool kpy_large_refill(struct kpy_heap *heap, size_t size);
 bool kpy_large_has_cached(struct kpy_heap *heap, int cpu);
 void kpy_large_drain_cpu(struct kpy_heap *heap, int cpu, bool all);
+void kpy_large_drain_depot(struct kpy_heap *heap, bool all);
+u32 kpy_large_in_depot(const struct kpy_heap *heap, u32 kind);
 void kpy_large_count(struct kpy_heap *heap, struct kpy_counters *c);
 
 /* percpu.c APIs: */

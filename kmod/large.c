@@ -6,7 +6,7 @@
  * CPython hands such pointers to malloc() and free() and keeps no record.  We
  * keep one a block, outside of it, in a linear hash (W. Litwin, 1980): so a
  * foreign or already freed pointer is refused without touching its memory,
- * and destroying a heap gives everything back.  Price: 48 bytes a block.
+ * and destroying a heap gives everything back.  Price: 56 bytes a block.
  */
 #include <linux/err.h>
 #include <linux/llist.h>
@@ -315,7 +315,8 @@ static struct kpy_large *claim_block(struct kpy_heap *heap, const void *ptr, con
 }
 
 /**
- * kpy_large_free() - give a block back to the general allocator
+ * kpy_large_free() - take a block back, which goes to the general allocator unless it
+ *                    is kept at hand
  * @heap: the heap
  * @ptr: any pointer
  * @caller: for the trace event
@@ -325,26 +326,28 @@ static struct kpy_large *claim_block(struct kpy_heap *heap, const void *ptr, con
  */
 const char *kpy_large_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
 {
-	struct kpy_large *large, *list = NULL;
 	const char *why = NULL;
+	struct kpy_large *large;
 	unsigned long flags;
+	bool goes;
 
 	raw_spin_lock_irqsave(&heap->lock, flags);
 	large = claim_block(heap, ptr, &why);
-	if (likely(large)) {
+	if (large && kpy_large_keep(heap, large))
+		large = NULL;
+	goes = large;
+	if (likely(goes)) {
 		heap->c.large_frees++;
 		kpy_count_large(heap, -(s64)large->size);
 		trace_kpy_large_free(heap->id, ptr, large->size, caller);
-		list = kpy_large_make_room(heap, large->kind);
 		kpy_large_forget(heap, large);
 		large = record_push(heap, large);
 	}
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
-	if (likely(!why))
+	if (likely(goes))
 		large_release(ptr);
 	if (unlikely(large))
 		kmem_cache_free(large_cache, large);
-	kpy_large_give_back(list);
 	return why;
 }
 

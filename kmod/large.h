@@ -101,6 +101,14 @@ static __always_inline void *kpy_large_pop(struct kpy_heap *heap, size_t size, g
 	return ptr;
 }
 
+static __always_inline void kpy_large_front_put(struct kpy_large_front *f, struct kpy_large *large)
+{
+	large->next = f->top;
+	f->top = large;
+	f->state--;
+	f->bytes -= large->size;
+}
+
 static __always_inline bool kpy_large_push_record(struct kpy_heap *heap, struct kpy_large *large,
 						  unsigned long key)
 {
@@ -114,10 +122,7 @@ static __always_inline bool kpy_large_push_record(struct kpy_heap *heap, struct 
 		WRITE_ONCE(large->key, key);
 		return false;
 	}
-	large->next = f->top;
-	f->top = large;
-	f->state--;
-	f->bytes -= large->size;
+	kpy_large_front_put(f, large);
 	return true;
 }
 
@@ -139,6 +144,7 @@ static __always_inline bool kpy_large_push(struct kpy_heap *heap, void *ptr)
 
 void kpy_large_forget(struct kpy_heap *heap, struct kpy_large *large);
 void kpy_large_give_back(struct kpy_large *list);
-struct kpy_large *kpy_large_make_room(struct kpy_heap *heap, u32 kind);
+bool kpy_large_keep(struct kpy_heap *heap, struct kpy_large *large);
+bool kpy_large_evict(struct kpy_heap *heap);
 
 #endif

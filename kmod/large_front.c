@@ -3,15 +3,20 @@
  * L3, mode percpu: large blocks that a CPU has at hand, so that most are had and
  * freed without the lock and without the general allocator.
  *
- * A block that lies in a front keeps its record, which stays in the table: freed
- * once more it is found there, and refused.  A front holds so many bytes of a
- * kind; the older half of them goes when it is full, all of a kind that nobody
- * used between two ticks, and all when drained.  Interrupts, and requests that
- * somebody pays for, pass by.
+ *   front (a CPU's, of a kind) <-> depot (the heap's)    <-> general allocator
+ *         LIFO of blocks                 LIFO of chains
+ *
+ * A block that lies here keeps its record, which stays in the table: freed once
+ * more it is found there, and refused.  The older half of a front that is full
+ * becomes a chain of the depot.  Once a tick the chains that nobody missed since
+ * the last one go back, and what CPUs have of a kind that they did not use.
+ * Interrupts, and requests that somebody pays for, pass by.
  */
 #include <linux/jump_label.h>
 #include <linux/mm.h>
+#include <linux/minmax.h>
 #include <linux/rcupdate.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
@@ -32,68 +37,166 @@ static u32 room_of(u32 kind)
 	return min(FRONT_BYTES / KPY_LARGE_FIRST >> kind, (u32)FRONT_BLOCKS);
 }
 
-/* On its CPU as a task, or nobody uses it.  All but the @keep blocks freed last go. */
-static struct kpy_large *cut(struct kpy_heap *heap, struct kpy_large_front *f, u32 keep)
+/* Blocks of a chain. */
+static u32 chain_of(u32 kind)
 {
-	struct kpy_large **at = &f->top, *list, *large;
+	return room_of(kind) / 2;
+}
 
+/* What has to be told before the lock is taken for something else. */
+static void tell_bytes(struct kpy_heap *heap, struct kpy_large_front *f)
+{
 	lockdep_assert_held(&heap->lock);
 	kpy_count_large(heap, f->bytes);
 	f->bytes = 0;
-	while (keep-- && *at)
-		at = &(*at)->next;
-	list = *at;
-	*at = NULL;
-	for (large = list; large; large = large->next) {
-		f->state++;
+}
+
+static struct kpy_large *forget_all(struct kpy_heap *heap, struct kpy_large *list)
+{
+	struct kpy_large *large;
+
+	for (large = list; large; large = large->next)
 		kpy_large_forget(heap, large);
-	}
 	return list;
 }
 
-/**
- * kpy_large_make_room() - half of this CPU's blocks of a kind go, if it is all it may have
- * @heap: of any mode
- * @kind: of large blocks
- *
- * Context: heap->lock held.
- * Return: those that go, for kpy_large_give_back().
- */
-struct kpy_large *kpy_large_make_room(struct kpy_heap *heap, u32 kind)
+/* On its CPU as a task, or nobody uses it. */
+static struct kpy_large *empty_front(struct kpy_heap *heap, struct kpy_large_front *f, u32 kind)
 {
-	struct kpy_large_front *f;
+	struct kpy_large *list = f->top;
 
-	if (kind == KPY_LARGE_KINDS || kpy_in_interrupt())
-		return NULL;
-	f = &this_cpu_ptr(heap->cpu)->large[kind];
-	return (u16)f->state ? NULL : cut(heap, f, room_of(kind) / 2);
+	tell_bytes(heap, f);
+	f->top = NULL;
+	f->state += room_of(kind) - (u16)f->state;
+	return forget_all(heap, list);
+}
+
+static void depot_push(struct kpy_large_depot *depot, struct kpy_large *chain)
+{
+	chain->chain = depot->chains;
+	depot->chains = chain;
+	depot->nr++;
+}
+
+static struct kpy_large *depot_pop(struct kpy_large_depot *depot)
+{
+	struct kpy_large *chain = depot->chains;
+
+	if (chain) {
+		WRITE_ONCE(depot->chains, chain->chain);
+		depot->low = min(depot->low, --depot->nr);
+	}
+	return chain;
+}
+
+/* The older half of a full front, which is a chain. */
+static void unload(struct kpy_heap *heap, struct kpy_large_front *f, u32 kind)
+{
+	struct kpy_large *last = f->top;
+	u32 i;
+
+	tell_bytes(heap, f);
+	for (i = 1; i < chain_of(kind); i++)
+		last = last->next;
+	depot_push(&heap->large_depot[kind], last->next);
+	last->next = NULL;
+	f->state += chain_of(kind);
 }
 
 /**
- * kpy_large_evict() - all goes that this CPU has at hand
+ * kpy_large_keep() - a block goes to this CPU's front, even if that is full
  * @heap: of any mode
+ * @large: its record, claimed by the caller
  *
- * Context: Any but NMI.  Takes heap->lock.
- * Return: false if that is nothing.
+ * Context: heap->lock held.
+ * Return: false if it is not for fronts: it is the caller's still.
  */
-bool kpy_large_evict(struct kpy_heap *heap)
+bool kpy_large_keep(struct kpy_heap *heap, struct kpy_large *large)
+{
+	u32 kind = large->kind;
+	struct kpy_large_front *f;
+
+	lockdep_assert_held(&heap->lock);
+	if (kind == KPY_LARGE_KINDS || kpy_in_interrupt() ||
+	    static_branch_unlikely(&kpy_large_free_slowly))
+		return false;
+	f = &this_cpu_ptr(heap->cpu)->large[kind];
+	if (!(u16)f->state)
+		unload(heap, f, kind);
+	kpy_large_front_put(f, large);
+	return true;
+}
+
+/**
+ * kpy_large_refill() - a chain from the depot for this CPU's front
+ * @heap: of any mode
+ * @size: of the request that found it empty
+ *
+ * Context: Any but NMI.  May take heap->lock.
+ * Return: false if there is none.
+ */
+bool kpy_large_refill(struct kpy_heap *heap, size_t size)
+{
+	u32 kind = kpy_large_kind(size);
+	struct kpy_large_front *f;
+	unsigned long flags;
+
+	if (kpy_large_passes_by(heap) || kind == KPY_LARGE_KINDS ||
+	    !READ_ONCE(heap->large_depot[kind].chains))
+		return false;
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	f = &this_cpu_ptr(heap->cpu)->large[kind];
+	if (!f->top) {
+		tell_bytes(heap, f);
+		f->top = depot_pop(&heap->large_depot[kind]);
+		f->state -= f->top ? chain_of(kind) : 0;
+	}
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	return true;
+}
+
+static bool evict_chain(struct kpy_heap *heap)
+{
+	struct kpy_large *list = NULL;
+	unsigned long flags;
+	u32 kind;
+
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	for (kind = 0; kind < KPY_LARGE_KINDS && !list; kind++)
+		list = forget_all(heap, depot_pop(&heap->large_depot[kind]));
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	kpy_large_give_back(list);
+	return list;
+}
+
+static bool evict_fronts(struct kpy_heap *heap)
 {
 	struct kpy_large *list[KPY_LARGE_KINDS];
 	unsigned long flags;
 	bool any = false;
 	u32 kind;
 
-	if (!heap->cpu || kpy_in_interrupt())
-		return false;
 	raw_spin_lock_irqsave(&heap->lock, flags);
 	for (kind = 0; kind < KPY_LARGE_KINDS; kind++)
-		list[kind] = cut(heap, &this_cpu_ptr(heap->cpu)->large[kind], 0);
+		list[kind] = empty_front(heap, &this_cpu_ptr(heap->cpu)->large[kind], kind);
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
 	for (kind = 0; kind < KPY_LARGE_KINDS; kind++) {
 		any |= !!list[kind];
 		kpy_large_give_back(list[kind]);
 	}
 	return any;
+}
+
+/**
+ * kpy_large_evict() - make room under the heap's limit
+ * @heap: of any mode
+ *
+ * Context: Any but NMI.  Takes heap->lock.
+ * Return: false if neither the depot nor this CPU has anything.
+ */
+bool kpy_large_evict(struct kpy_heap *heap)
+{
+	return !kpy_large_passes_by(heap) && (evict_chain(heap) || evict_fronts(heap));
 }
 
 /**
@@ -115,13 +218,13 @@ bool kpy_large_has_cached(struct kpy_heap *heap, int cpu)
 	return false;
 }
 
-static void drain(struct kpy_heap *heap, struct kpy_large_front *f)
+static void drain(struct kpy_heap *heap, struct kpy_large_front *f, u32 kind)
 {
 	struct kpy_large *list;
 	unsigned long flags;
 
 	raw_spin_lock_irqsave(&heap->lock, flags);
-	list = cut(heap, f, 0);
+	list = empty_front(heap, f, kind);
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
 	kpy_large_give_back(list);
 }
@@ -143,9 +246,42 @@ void kpy_large_drain_cpu(struct kpy_heap *heap, int cpu, bool all)
 		u64 now = READ_ONCE(f->state);
 
 		if (all || now == f->seen)
-			drain(heap, f);
+			drain(heap, f, kind);
 		f->seen = now;
 	}
+}
+
+/* A chain, if one is to go; else what is left sets the next mark. */
+static bool trim_depot(struct kpy_heap *heap, struct kpy_large_depot *depot, bool all)
+{
+	struct kpy_large *list = NULL;
+	unsigned long flags;
+	u32 left;
+
+	raw_spin_lock_irqsave(&heap->lock, flags);
+	left = all ? depot->nr : depot->low;
+	if (left)
+		list = forget_all(heap, depot_pop(depot));
+	depot->low = left ? left - 1 : depot->nr;
+	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	kpy_large_give_back(list);
+	return left;
+}
+
+/**
+ * kpy_large_drain_depot() - give back what nobody missed since the last time
+ * @heap: of mode percpu
+ * @all: or all
+ *
+ * Context: Process, may sleep.  Takes heap->lock.
+ */
+void kpy_large_drain_depot(struct kpy_heap *heap, bool all)
+{
+	u32 kind;
+
+	for (kind = 0; kind < KPY_LARGE_KINDS; kind++)
+		while (trim_depot(heap, &heap->large_depot[kind], all))
+			cond_resched();
 }
 
 /**
@@ -163,23 +299,24 @@ void kpy_large_count(struct kpy_heap *heap, struct kpy_counters *c)
 {
 	struct kpy_cpu_snapshot s;
 	s64 bytes = 0;
-	int cpu;
+	u64 cached;
 	u32 kind;
+	int cpu;
 
 	c->large_allocs = heap->c.large_allocs;
 	c->large_blocks = heap->c.large_blocks;
 	c->large_cached = 0;
 	c->large_cached_bytes = 0;
-	for_each_possible_cpu(cpu) {
-		if (!heap->cpu)
-			break;
-		for (kind = 0; kind < KPY_LARGE_KINDS; kind++) {
+	for (kind = 0; heap->cpu && kind < KPY_LARGE_KINDS; kind++) {
+		cached = kpy_large_in_depot(heap, kind);
+		for_each_possible_cpu(cpu) {
 			kpy_snapshot_large(heap, cpu, kind, &s);
+			cached += s.task;
 			c->large_allocs += s.allocs;
-			c->large_cached += s.task;
-			c->large_cached_bytes += (u64)s.task * KPY_LARGE_FIRST << kind;
 			bytes += READ_ONCE(per_cpu_ptr(heap->cpu, cpu)->large[kind].bytes);
 		}
+		c->large_cached += cached;
+		c->large_cached_bytes += cached * KPY_LARGE_FIRST << kind;
 	}
 	c->large_blocks -= c->large_cached;
 	c->large_frees = c->large_allocs - c->large_blocks;
@@ -205,6 +342,19 @@ void kpy_snapshot_large(struct kpy_heap *heap, int cpu, u32 kind, struct kpy_cpu
 	memset(to, 0, sizeof(*to));
 	to->allocs = state / KPY_LARGE_ALLOC;
 	to->task = room_of(kind) - (u16)state;
+}
+
+/**
+ * kpy_large_in_depot() - blocks of a kind that any CPU may take
+ * @heap: of mode percpu
+ * @kind: of large blocks
+ *
+ * Context: Any.
+ * Return: how many.
+ */
+u32 kpy_large_in_depot(const struct kpy_heap *heap, u32 kind)
+{
+	return READ_ONCE(heap->large_depot[kind].nr) * chain_of(kind);
 }
 
 /**

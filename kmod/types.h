@@ -196,11 +196,12 @@ struct kpy_arena_map {
  * @node: in its bucket of the table
  * @key: while it is live, kpy_large_key(), which is odd: who sets this to something
  *       else has freed it, with the lock or without
- * @next: while it lies in a front: the one below
+ * @next: while it lies in a front or a chain: the one below
+ * @chain: the chain below, of the first one of a chain
  * @ptr: the block
  * @size: bytes requested
- * @kind: of a block that may lie in a front: log2 of its bytes, from
- *        KPY_LARGE_FIRST on; else %KPY_LARGE_KINDS
+ * @kind: of a block that may lie in a front: 0 for %KPY_LARGE_FIRST bytes, 1 for twice
+ *        as many, ...; else %KPY_LARGE_KINDS
  *
  * Its memory is one of these until RCU says otherwise, so that a free can look
  * for its block's without the lock: it sees the key or does not.
@@ -211,6 +212,7 @@ struct kpy_large {
 		unsigned long key;
 		struct kpy_large *next;
 	};
+	struct kpy_large *chain;
 	void *ptr;
 	u32 size;
 	u32 kind;
@@ -230,6 +232,18 @@ struct kpy_large_table {
 	struct hlist_head *chunk[KPY_MAX_CHUNKS];
 	u32 nr_buckets;
 	u32 mask;
+};
+
+/**
+ * struct kpy_large_depot - mode percpu: large blocks of a kind that any CPU may take
+ * @chains: LIFO of chains, each of half of what a front has room for
+ * @nr: how many
+ * @low: fewest since the last tick: what nobody missed
+ */
+struct kpy_large_depot {
+	struct kpy_large *chains;
+	u32 nr;
+	u32 low;
 };
 
 /**
@@ -379,6 +393,7 @@ struct kpy_cpu {
  * @empties: mode percpu: LIFO of empty magazines
  * @c: counters, without what fronts count; an event of trace.h fires at the line that
  *     counts, so that totals of tracers and these agree
+ * @large_depot: mode percpu: large blocks that any CPU may take, by kind
  * @spares: LIFO of records that wait for large blocks
  * @nr_spares: how many
  * @reported: a bad pointer was reported; the next ones are only counted
@@ -429,6 +444,7 @@ struct kpy_heap {
 	struct kpy_shelf depot[KPY_MAX_CLASSES];
 	struct kpy_magazine *empties;
 	struct kpy_counters c;
+	struct kpy_large_depot large_depot[KPY_LARGE_KINDS];
 	struct kpy_large *spares;
 	u32 nr_spares;
 	bool reported;
