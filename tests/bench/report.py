@@ -141,9 +141,12 @@ def memory(path):
     return held
 
 
-def heaps():
-    with open(os.path.join(HERE, 'heaps'), encoding='utf-8') as lines:
-        return [line.split()[0] for line in lines]
+def heaps(*files):
+    names = []
+    for file in files or ('heaps',):
+        with open(os.path.join(HERE, file), encoding='utf-8') as lines:
+            names += [line.split()[0] for line in lines]
+    return names
 
 
 def gather(folder):
@@ -325,13 +328,15 @@ def smp_table(figures):
 
 
 WHENS = [('all', 'all'), ('tenth', '90 % freed at random'), ('tenth-trimmed', '… and trimmed'),
+         ('tenth-used', '… its pools in use'),
          ('none', 'all freed'), ('none-trimmed', '… and trimmed'),
-         ('peak', 'at its peak'), ('end', 'at its end'), ('end-trimmed', '… and trimmed')]
+         ('peak', 'at its peak'), ('end', 'at its end'), ('end-trimmed', '… and trimmed'),
+         ('end-used', '… its pools in use')]
 SETS = {'72': '1,000,000 × 72 B', 'mixed': '1,000,000 × 1 to 512 B'}
 
 
 def memory_table(held):
-    names = ['kmalloc', 'cache', *heaps()]
+    names = ['kmalloc', 'cache', *heaps('heaps', 'memory-heaps')]
     rows = []
     for what, moments in held.items():
         for when, text in WHENS:
