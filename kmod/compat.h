@@ -10,6 +10,7 @@
 #include <linux/btf_ids.h>
 #include <linux/shrinker.h>
 #include <linux/slab.h>
+#include <linux/swap.h>
 
 #ifndef __bpf_kfunc		/* before 6.3 */
 #define __bpf_kfunc		noinline
@@ -36,6 +37,11 @@ static inline void shrinker_free(struct shrinker *shrinker)
 	unregister_shrinker(shrinker);
 	kfree(shrinker);
 }
+
+/* Reclaim does without knowing of pages that a shrinker freed: it goes on a bit longer. */
+#define kpy_count_reclaimed(pages)	((void)(pages))
+#else
+#define kpy_count_reclaimed		mm_account_reclaimed_pages
 #endif
 
 #ifndef BTF_KFUNCS_START	/* before 6.9 */

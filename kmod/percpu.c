@@ -156,11 +156,15 @@ void kpy_magazine_free(struct kpy_magazine *mag)
 		kmem_cache_free(mag_cache, mag);
 }
 
-static void add_empty(struct kpy_heap *heap, struct kpy_magazine *mag)
+/* False if the heap's limit does not allow for it. */
+static bool add_empty(struct kpy_heap *heap, struct kpy_magazine *mag)
 {
 	lockdep_assert_held(&heap->lock);
+	if (!kpy_may_hold(heap, sizeof(*mag)))
+		return false;
 	mag_push(&heap->empties, mag);
 	kpy_count_held(heap, sizeof(*mag));
+	return true;
 }
 
 /* With interrupts off: as refill() and make_room(), the lock only if need be. */
@@ -306,7 +310,7 @@ const char *kpy_percpu_free(struct kpy_heap *heap, struct kpy_arena *arena, void
 {
 	unsigned long arenas = 0, flags;
 	struct kpy_pool *pool;
-	struct kpy_magazine *spare;
+	struct kpy_magazine *spare = NULL;
 	const char *why;
 	u32 szidx, size;
 
@@ -330,13 +334,14 @@ const char *kpy_percpu_free(struct kpy_heap *heap, struct kpy_arena *arena, void
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
 	spare = new_magazine();
 	raw_spin_lock_irqsave(&heap->lock, flags);
-	if (spare)
-		add_empty(heap, spare);
+	if (spare && add_empty(heap, spare))
+		spare = NULL;
 	if (!put_locked(heap, szidx, ptr))
 		kpy_percpu_block_to_pool(heap, ptr, &arenas);
 unlock:
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
 	kpy_percpu_free_arenas(heap, arenas);
+	kpy_magazine_free(spare);
 	return why;
 }
 

@@ -75,6 +75,7 @@ static unsigned long scan_objects(struct shrinker *s, struct shrink_control *sc)
 
 	kpy_registry_each_rcu(release_some, &scan);
 	sc->nr_scanned = scan.done;
+	kpy_count_reclaimed(scan.done);
 	return scan.done ?: SHRINK_STOP;
 }
 

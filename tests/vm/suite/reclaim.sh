@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: GPL-2.0
+# reclaim.sh: memory that no block needs goes back, page by page as the page allocator counts
+# them: by trim, by itself, when memory is short; what a limit refuses; who is charged.
+# needs: build/tests/wr build/tests/churn.trace build/tests/short.trace
+# kernels: 6.12 6.1 rt debug
+. ./lib.sh
+
+B=/sys/kernel/debug/kpylab/bench
+W=/sys/kernel/debug/kpylab/work
+H=$K/heaps/h
+COUNT=${slow:+10000}
+COUNT=${COUNT:-200000}
+NOISE=64			# pages that come and go in a guest of its own accord
+
+# Pages on per-CPU lists are free, too.
+free_pages() {
+	echo 1 > /proc/sys/vm/drop_caches
+	for shrink in /sys/kernel/slab/*/shrink; do echo 1 > $shrink; done
+	echo 1 > /proc/sys/vm/stat_refresh
+	awk '$1 == "nr_free_pages" || $1 == "count:" { n += $2 } END { print n }' /proc/zoneinfo
+}
+
+counter() { value $1 $H/counters; }
+held() { echo $(($(counter held_bytes) / 4096)); }
+
+# Pages of pools with blocks in use.
+used() {
+	awk 'FNR == 1 { file++ } file == 1 && $1 == "pool" { size = $2 }
+		file == 2 && NF == 5 && $1 ~ /^[0-9]+$/ { n += $3 }
+		END { print n * size / 4096 }' $H/geometry $H/stats
+}
+
+# The bytes of stats add up to its arenas'; so do the pools to its holes.
+adds_up() {
+	is "$1: valid" "$(cat $H/validate)" ok
+	is "$1: the bytes add up" "$(sed -n '/^# bytes in all/,$p' $H/stats | tr -d , | awk -F = \
+		'/^Total/ { if (n == $2) print "yes"; else print n, $2; next } { n += $2 }')" yes
+	is "$1: the holes add up" "$(grep -c 'hole$' $H/pools)" "$(counter holes)"
+}
+
+# at_most NAME PAGES MOST
+at_most() { if [ "$2" -le "$3" ]; then ok "$1"; else not_ok "$1" "$2 pages, at most $3 wanted"; fi; }
+
+# hold: a mixed set of blocks, a tenth of which stays
+hold_tenth() {
+	must $B/control "hold kpymalloc $COUNT mixed"
+	must $B/control "release 90 1"
+}
+
+# trims OPTIONS: what is missing after a trim are the pools in use and no more than 2 % besides
+trims() {
+	local before
+
+	must $K/create "h $1"
+	must $B/control 'heap h'
+	must $B/control "hold none $COUNT mixed"
+	before=$(free_pages)
+	must $B/control 'release all'
+	must $B/control "hold kpymalloc $COUNT mixed"
+	adds_up "$1: all"
+	must $B/control 'release 90 1'
+	adds_up "$1: a tenth"
+	must $H/trim 1
+	at_most "$1: trimmed" $((before - $(free_pages))) $(($(used) * 102 / 100 + NOISE))
+	at_most "  as the heap has it" $(held) $(($(used) * 102 / 100))
+	adds_up "$1: trimmed"
+	must $B/control 'release 99 2'
+	must $H/trim 1
+	at_most "$1: a thousandth" $((before - $(free_pages))) $(($(used) * 102 / 100 + NOISE))
+	adds_up "$1: a thousandth"
+	must $B/control 'release 100 1'
+	must $H/trim 1
+	is "$1: none" "$(held) $(counter holes) $(sed -n '1s/.* \([0-9]*\) arenas.*/\1/p' $H/arenas)" "0 0 0"
+	at_most "  as the page allocator has it" $((before - $(free_pages))) $NOISE
+	must $B/control 'release all'
+	must $B/control heap
+	must $K/destroy h
+}
+
+# settles NAME WANTED COMMAND...: what it prints becomes true within some seconds
+settles() {
+	local name="$1" wanted="$2" i=0
+	shift 2
+	while [ $i -lt 100 ] && [ "$("$@")" != "$wanted" ]; do sleep 0.1; i=$((i + 1)); done
+	is "$name" "$("$@")" "$wanted"
+}
+
+# few_free ARENAS: no more than they have, and magazines
+few_free() {
+	local pages=$(($(held) - $(used)))
+
+	[ $pages -le $((64 * $1 + 40)) ] && echo few || echo $pages pages
+}
+
+test_by_itself() {
+	must $K/create "h preset=cpython-3.9 release=pool $1"
+	must $B/control 'heap h'
+	hold_tenth
+	settles "$1 by itself: an arena's worth of pools stays" few few_free 1
+	adds_up "$1 by itself"
+	[ $(counter holes_total) -gt 0 ] && ok "  others are holes now" || not_ok "  others are holes now" "none is"
+	must $B/control 'release 100 1'
+	settles "$1 by itself: an arena stays" few few_free 1
+	adds_up "$1 by itself, none left"
+	must $B/control 'release all'
+	must $B/control heap
+	must $K/destroy h
+}
+
+# The shrinker takes what stays otherwise.
+test_shrinker() {
+	must $K/create "h preset=cpython-3.9 $1"
+	must $B/control 'heap h'
+	hold_tenth
+	echo 2 > /proc/sys/vm/drop_caches
+	settles "$1: all that is free goes" few few_free 0
+	adds_up "$1: shrunk"
+	must $B/control 'release all'
+	must $B/control heap
+	must $K/destroy h
+}
+
+# all_held: bytes, by heap
+all_held() { cat $K/heaps/*/counters | awk '$1 == "held_bytes" { print $2 }' | xargs; }
+
+# As kswapd runs it: from the low watermark to the high one, a fifth of the memory being free.
+# Once only: there is nothing else to reclaim, so it soon gives up for good.
+test_kswapd() {
+	local mode kb
+
+	for mode in classic percpu; do
+		must $K/create "$mode preset=cpython-3.9 mode=$mode"
+		must $B/control "heap $mode"
+		must $B/control "hold kpymalloc 2000 64"
+		must $B/control 'release all'
+	done
+	must $B/control heap
+	sleep 3		# the CPUs keep nothing
+	is "two heaps have an arena each" "$(all_held)" "262144 262144"
+	kb=$(awk '{ kb[$1] = $2 } END { print int(kb["MemFree:"] - kb["MemTotal:"] / 5) }' /proc/meminfo)
+	echo 3000 > /proc/sys/vm/watermark_scale_factor
+	mkdir /tmp/big
+	mount -t tmpfs -o size=100% none /tmp/big
+	dd if=/dev/zero of=/tmp/big/fill bs=1K count=$kb 2>/dev/null
+	settles "kswapd had them" "0 0" all_held
+	umount /tmp/big
+	echo 10 > /proc/sys/vm/watermark_scale_factor
+	for mode in classic percpu; do must $K/destroy $mode; done
+}
+
+# Somebody else writes to pages that were ours, while others go and come.
+test_neighbours() {
+	local trimmer filler
+
+	must $K/create "h preset=cpython-3.9 release=pool $1"
+	must $L/control 'backend kpymalloc:h'
+	must $L/control 'fill on'
+	while :; do echo 1 > $H/trim; done & trimmer=$!
+	while :; do dd if=/dev/urandom of=/tmp/fill bs=64K count=200 2>/dev/null; rm /tmp/fill; done & filler=$!
+	for i in 1 2 $([ -n "$slow" ] || echo 3 4); do
+		must $L/control run
+		adds_up "$1 neighbours, $i"
+		is "  blocks that were not what they should be" "$(value fill_errors $L/status)" 0
+		must $L/control rewind
+	done
+	kill $trimmer $filler
+	wait
+	[ $(counter holes_total) -gt 0 ] && ok "$1: there were holes" || not_ok "$1: there were holes" "none"
+	is "$1: nothing was refused" "$(counter bad_pointers)" 0
+	must $L/control 'backend kmalloc'
+	must $K/destroy h
+}
+
+test_limit() {
+	must $K/create "h preset=cpython-3.9 limit=4M $1"
+	must $B/control 'heap h'
+	is "$1 limit: more is refused" "$(put $B/control 'hold kpymalloc 100000 128')" ENOMEM
+	at_most "$1 limit: held at most" $(($(counter held_bytes_peak) / 4096)) 1024
+	is "  and no less" "$(($(counter held_bytes_peak) + 128 > 4194304))" 1
+	is "  counted" "$(counter limit_failures) $(counter alloc_failures)" "1 1"
+	must $H/set_limit 100M
+	must $B/control 'hold kpymalloc 100000 128'
+	is "$1 no limit: none is refused" "$(counter limit_failures)" 1
+	must $B/control 'release all'
+	must $B/control heap
+	must $H/trim 1
+	must $H/set_limit 1M
+	must $H/reset_peaks 1
+	must $W/control 'heap h'
+	is "$1 limit of large blocks" "$(put $W/control 'alloc a 1000 2048')" ENOMEM
+	is "  is used up, and all freed" "$(counter held_bytes_peak) $(held) $(counter limit_failures)" "1048576 0 2"
+	adds_up "$1 limit"
+	must $W/control drop
+	must $K/destroy h
+}
+
+# charged: KiB that the cgroup pays for
+charged() { echo $(($(cat $cg/memory.current) / 1024)); }
+
+# Holds blocks as a member of the cgroup.
+hold_charged() { sh -c "echo \$\$ > $cg/cgroup.procs; echo 'hold kpymalloc $COUNT 128' > $B/control"; }
+
+test_account() {
+	local cg=/tmp/cgroup/kpy account base
+
+	mkdir -p /tmp/cgroup
+	mount -t cgroup2 none /tmp/cgroup
+	echo +memory > /tmp/cgroup/cgroup.subtree_control
+	mkdir $cg
+	for account in off on; do
+		must $K/create "h preset=cpython-3.9 release=pool account=$account"
+		must $B/control 'heap h'
+		base=$(charged)
+		hold_charged
+		if [ $account = on ]; then
+			is "the cgroup pays" "$(($(charged) - base >= $(held) * 4))" 1
+			must $B/control 'release 90 1'
+			must $H/trim 1
+			at_most "  but for what was trimmed" $((($(charged) - base) / 4)) $(($(held) + 300))
+			must $B/control 'release 100 1'
+			must $H/trim 1
+			at_most "  and for nothing in the end" $((($(charged) - base) / 4)) 300
+		else
+			at_most "it does not if nobody said so" $((($(charged) - base) / 4)) $((COUNT * 8 / 4096 + 300))
+		fi
+		must $B/control 'release all'
+		must $B/control heap
+		must $K/destroy h
+	done
+	rmdir $cg
+	umount /tmp/cgroup
+}
+
+insmod kpymalloc.ko
+insmod kpylab.ko
+echo 1 > /proc/sys/kernel/printk
+if [ -n "$slow" ]; then load short.trace; else load churn.trace; fi
+trims 'preset=cpython-3.10 release=pool'
+trims 'preset=cpython-3.9 release=pool mode=percpu'
+[ -n "$slow" ] || {
+	trims 'preset=cpython-3.9 release=pool'
+	trims 'arena=4M pool=4K release=pool'
+}
+for mode in classic percpu; do
+	test_by_itself mode=$mode
+	test_shrinker "mode=$mode release=pool"
+	test_neighbours mode=$mode
+	test_limit mode=$mode
+done
+test_kswapd
+test_account
+is "unload" "$(rmmod kpylab kpymalloc 2>&1)" ""
+finish
