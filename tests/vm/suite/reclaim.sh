@@ -10,7 +10,7 @@ W=/sys/kernel/debug/kpylab/work
 H=$K/heaps/h
 COUNT=${slow:+10000}
 COUNT=${COUNT:-200000}
-NOISE=64			# pages that come and go in a guest of its own accord
+NOISE=128			# pages that come and go in a guest of its own accord
 
 # Pages on per-CPU lists are free, too.
 free_pages() {
