@@ -30,12 +30,23 @@ used() {
 		END { print n * size / 4096 }' $H/geometry $H/stats
 }
 
+# settles NAME WANTED COMMAND...: what it prints becomes true within some seconds
+settles() {
+	local name="$1" wanted="$2" i=0
+	shift 2
+	while [ $i -lt 100 ] && [ "$("$@")" != "$wanted" ]; do sleep 0.1; i=$((i + 1)); done
+	is "$name" "$("$@")" "$wanted"
+}
+
+# More of them may come between the two looks.
+holes_beside() { echo $(($(grep -c 'hole$' $H/pools) - $(counter holes))); }
+
 # The bytes of stats add up to its arenas'; so do the pools to its holes.
 adds_up() {
 	is "$1: valid" "$(cat $H/validate)" ok
 	is "$1: the bytes add up" "$(sed -n '/^# bytes in all/,$p' $H/stats | tr -d , | awk -F = \
 		'/^Total/ { if (n == $2) print "yes"; else print n, $2; next } { n += $2 }')" yes
-	is "$1: the holes add up" "$(grep -c 'hole$' $H/pools)" "$(counter holes)"
+	settles "$1: the holes add up" 0 holes_beside
 }
 
 # at_most NAME PAGES MOST
@@ -75,14 +86,6 @@ trims() {
 	must $B/control 'release all'
 	must $B/control heap
 	must $K/destroy h
-}
-
-# settles NAME WANTED COMMAND...: what it prints becomes true within some seconds
-settles() {
-	local name="$1" wanted="$2" i=0
-	shift 2
-	while [ $i -lt 100 ] && [ "$("$@")" != "$wanted" ]; do sleep 0.1; i=$((i + 1)); done
-	is "$name" "$("$@")" "$wanted"
 }
 
 # few_free ARENAS: no more than they have, and magazines
