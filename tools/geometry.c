@@ -26,11 +26,15 @@ static const struct spelling {
 	{ "release",	 "release_rule", true },
 };
 
+/* What else a heap may be told when it is made; a recording has none of these. */
+static const char *const others[] = { "mode", "limit", "account" };
+
 static const struct argp_option options[] = {
 	{ "preset", 'p', "PRESET", 0,
 	  "Geometry of cpython-3.6, cpython-3.8, cpython-3.9 or cpython-3.10", 1 },
 	{ "geometry", 'g', "LIST", 0,
-	  "arena=SIZE,pool=SIZE and any of align=N, max=N, release=keep-last or release=always; "
+	  "arena=SIZE,pool=SIZE and any of align=N, max=N, release=arena, always or pool, mode=classic "
+	  "or percpu, limit=SIZE, account=on or off; "
 	  "beside --preset, what differs from that", 1 },
 	{ 0 }
 };
@@ -45,6 +49,9 @@ static bool is_given(const char *item)
 	for (size_t i = 0; i < ARRAY_SIZE(spellings); i++)
 		if (spellings[i].given && strlen(spellings[i].text) == len &&
 		    !strncmp(spellings[i].text, item, len))
+			return true;
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+		if (strlen(others[i]) == len && !strncmp(others[i], item, len))
 			return true;
 	return false;
 }
