@@ -95,13 +95,15 @@ few_free() {
 	[ $pages -le $((64 * $1 + 40)) ] && echo few || echo $pages pages
 }
 
+had_holes() { [ $(counter holes_total) -gt 0 ] && echo yes || echo no; }
+
 test_by_itself() {
 	must $K/create "h preset=cpython-3.9 release=pool $1"
 	must $B/control 'heap h'
 	hold_tenth
 	settles "$1 by itself: an arena's worth of pools stays" few few_free 1
 	adds_up "$1 by itself"
-	[ $(counter holes_total) -gt 0 ] && ok "  others are holes now" || not_ok "  others are holes now" "none is"
+	settles "  others are holes now" yes had_holes
 	must $B/control 'release 100 1'
 	settles "$1 by itself: an arena stays" few few_free 1
 	adds_up "$1 by itself, none left"
@@ -127,10 +129,12 @@ test_shrinker() {
 all_held() { cat $K/heaps/*/counters | awk '$1 == "held_bytes" { print $2 }' | xargs; }
 
 # As kswapd runs it: from the low watermark to the high one, a fifth of the memory being free.
-# Once only: there is nothing else to reclaim, so it soon gives up for good.
+# Once only: there is nothing else to reclaim, so it soon gives up for good.  A kernel with
+# KASAN has other memory on its mind.
 test_kswapd() {
 	local mode kb
 
+	[ -z "$slow" ] || return 0
 	for mode in classic percpu; do
 		must $K/create "$mode preset=cpython-3.9 mode=$mode"
 		must $B/control "heap $mode"
