@@ -121,3 +121,11 @@ unload() {
 
 # What the kernel logged since the last time, without the time stamps.
 logged() { dmesg -c | sed 's/^\[[^]]*\] //; /^hrtimer: interrupt took/d; /^clocksource: /d; /^tsc: /d'; }
+
+# settles NAME WANTED COMMAND...: what it prints becomes true within some seconds
+settles() {
+	local name="$1" wanted="$2" i=0
+	shift 2
+	while [ $i -lt 100 ] && [ "$("$@")" != "$wanted" ]; do sleep 0.1; i=$((i + 1)); done
+	is "$name" "$("$@")" "$wanted"
+}

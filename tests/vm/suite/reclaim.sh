@@ -30,14 +30,6 @@ used() {
 		END { print n * size / 4096 }' $H/geometry $H/stats
 }
 
-# settles NAME WANTED COMMAND...: what it prints becomes true within some seconds
-settles() {
-	local name="$1" wanted="$2" i=0
-	shift 2
-	while [ $i -lt 100 ] && [ "$("$@")" != "$wanted" ]; do sleep 0.1; i=$((i + 1)); done
-	is "$name" "$("$@")" "$wanted"
-}
-
 # More of them may come between the two looks.
 holes_beside() { echo $(($(grep -c 'hole$' $H/pools) - $(counter holes))); }
 
@@ -123,36 +115,6 @@ test_shrinker() {
 	must $B/control 'release all'
 	must $B/control heap
 	must $K/destroy h
-}
-
-# all_held: bytes, by heap
-all_held() { cat $K/heaps/*/counters | awk '$1 == "held_bytes" { print $2 }' | xargs; }
-
-# As kswapd runs it: from the low watermark to the high one, a fifth of the memory being free.
-# Once only: there is nothing else to reclaim, so it soon gives up for good.  A kernel with
-# KASAN has other memory on its mind.
-test_kswapd() {
-	local mode kb
-
-	[ -z "$slow" ] || return 0
-	for mode in classic percpu; do
-		must $K/create "$mode preset=cpython-3.9 mode=$mode"
-		must $B/control "heap $mode"
-		must $B/control "hold kpymalloc 2000 64"
-		must $B/control 'release all'
-	done
-	must $B/control heap
-	sleep 3		# the CPUs keep nothing
-	is "two heaps have an arena each" "$(all_held)" "262144 262144"
-	kb=$(awk '{ kb[$1] = $2 } END { print int(kb["MemFree:"] - kb["MemTotal:"] / 5) }' /proc/meminfo)
-	echo 3000 > /proc/sys/vm/watermark_scale_factor
-	mkdir /tmp/big
-	mount -t tmpfs -o size=100% none /tmp/big
-	dd if=/dev/zero of=/tmp/big/fill bs=1K count=$kb 2>/dev/null
-	settles "kswapd had them" "0 0" all_held
-	umount /tmp/big
-	echo 10 > /proc/sys/vm/watermark_scale_factor
-	for mode in classic percpu; do must $K/destroy $mode; done
 }
 
 # Somebody else writes to pages that were ours, while others go and come.
@@ -255,7 +217,6 @@ for mode in classic percpu; do
 	test_neighbours mode=$mode
 	test_limit mode=$mode
 done
-test_kswapd
 test_account
 is "unload" "$(rmmod kpylab kpymalloc 2>&1)" ""
 finish
