@@ -98,7 +98,7 @@ ok "$ROUNDS rounds"
 # KASAN puts what was freed into quarantine; there kmemleak looks, when the guest ends
 if [ -z "$slow" ]; then
 	holds "no page is missing" \
-		[ $((start - middle)) -lt $((HALF / 2)) -o $((middle - end)) -lt $((HALF / 2)) ]
+		[ $((start - middle)) -lt $((HALF * 3 / 4)) -o $((middle - end)) -lt $((HALF * 3 / 4)) ]
 	is "no slab cache has grown" "$(grown $HALF)" ""
 fi
 test_gone
