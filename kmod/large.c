@@ -192,10 +192,11 @@ static struct hlist_head *take_in(struct kpy_heap *heap, struct kpy_large *large
 				  const struct kpy_large *block, struct hlist_head *spare,
 				  unsigned int chunk)
 {
-	large->key = block->key;
 	large->ptr = block->ptr;
 	large->size = block->size;
 	large->kind = block->kind;
+	/* Somebody may still be looking at its last block.  Pairs with kpy_large_claim(). */
+	smp_store_release(&large->key, block->key);
 	heap->c.large_allocs++;
 	kpy_count_large(heap, block->size);
 	return table_insert(heap, large, spare, chunk);

@@ -60,7 +60,10 @@ static __always_inline struct kpy_large *kpy_large_lookup(const struct kpy_heap 
 	return NULL;
 }
 
-/* Of all who free a block one succeeds; the record is then the caller's. */
+/*
+ * Of all who free a block one succeeds; the record is then the caller's, all of it:
+ * the key is what is written last.
+ */
 static __always_inline bool kpy_large_claim(struct kpy_large *large, unsigned long key)
 {
 	return cmpxchg(&large->key, key, 0) == key;
@@ -95,7 +98,8 @@ static __always_inline void *kpy_large_pop(struct kpy_heap *heap, size_t size, g
 		f->bytes += size;
 		ptr = large->ptr;
 		large->size = size;
-		WRITE_ONCE(large->key, kpy_large_key(heap, ptr));
+		/* Pairs with kpy_large_claim(). */
+		smp_store_release(&large->key, kpy_large_key(heap, ptr));
 	}
 	preempt_enable();
 	return ptr;
