@@ -239,20 +239,31 @@ unlock:
 	return err;
 }
 
+/*
+ * A block may lie in a front only if who wanted it looked there first: else those
+ * that he has and others free would pile up.
+ */
+static u32 kind_for(const struct kpy_heap *heap, size_t size, gfp_t gfp, bool fallback)
+{
+	if (kpy_large_passes_by(heap) || fallback || gfp & __GFP_ACCOUNT ||
+	    static_branch_unlikely(&kpy_large_alloc_slowly))
+		return KPY_LARGE_KINDS;
+	return kpy_large_kind(size);
+}
+
 /* The block, or why there is none: -ENOMEM, or -EDQUOT if the limit does not allow for it. */
 static void *try_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, bool fallback,
 		       unsigned long caller)
 {
-	bool cached = heap->cpu && !fallback && !(gfp & __GFP_ACCOUNT);
 	struct kpy_large block = { .size = size };
 	int err;
 
 	/* So that it is not even asked for; what counts is the look under the lock. */
 	if (unlikely(READ_ONCE(heap->c.held_bytes) + size > READ_ONCE(heap->limit)))
 		return ERR_PTR(-EDQUOT);
-	block.kind = cached ? kpy_large_kind(size) : KPY_LARGE_KINDS;
 	if (heap->flags & KPY_HEAP_ACCOUNT)
 		gfp |= __GFP_ACCOUNT;
+	block.kind = kind_for(heap, size, gfp, fallback);
 	block.ptr = large_get(block.kind < KPY_LARGE_KINDS ? KPY_LARGE_FIRST << block.kind : size,
 			      gfp);
 	if (!block.ptr)

@@ -10,7 +10,8 @@
  * more it is found there, and refused.  The older half of a front that is full
  * becomes a chain of the depot.  Once a tick the chains that nobody missed since
  * the last one go back, and what CPUs have of a kind that they did not use.
- * Interrupts, and requests that somebody pays for, pass by.
+ * Interrupts, requests that somebody pays for, and those that are traced pass by; the
+ * blocks that they have do so, too.
  */
 #include <linux/jump_label.h>
 #include <linux/mm.h>

@@ -4,6 +4,7 @@
  * looked at with preemption off, where no tick takes it away.
  */
 #include <linux/delay.h>
+#include <linux/interrupt.h>
 #include <linux/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
@@ -108,6 +109,59 @@ static void front_of_each_kind(struct kunit *test)
 	}
 	KUNIT_EXPECT_EQ(test, same, ARRAY_SIZE(sizes));
 	kt_free(heap, q, ARRAY_SIZE(q));
+}
+
+/* What an interrupt has. */
+struct taker {
+	struct tasklet_struct tasklet;
+	struct kpy_heap *heap;
+	void *p[8];
+};
+
+static void take(struct tasklet_struct *tasklet)
+{
+	struct taker *taker = container_of(tasklet, struct taker, tasklet);
+	u32 i;
+
+	for (i = 0; i < ARRAY_SIZE(taker->p); i++)
+		taker->p[i] = kpy_alloc(taker->heap, SIZE, GFP_ATOMIC);
+}
+
+/* Or there would be no end to what they have and tasks free. */
+static void front_keeps_no_interrupts_blocks(struct kunit *test)
+{
+	struct taker *taker = kt_memory(test, sizeof(*taker));
+
+	if (IS_ENABLED(CONFIG_PREEMPT_RT))	/* there they are tasks */
+		return;
+	KUNIT_ASSERT_NOT_NULL(test, taker);
+	taker->heap = percpu_heap(test);
+	KUNIT_ASSERT_NOT_NULL(test, taker->heap);
+	tasklet_setup(&taker->tasklet, take);
+	tasklet_schedule(&taker->tasklet);
+	tasklet_kill(&taker->tasklet);
+	KUNIT_EXPECT_EQ(test, counters(taker->heap).large_blocks, ARRAY_SIZE(taker->p));
+	kt_free(taker->heap, taker->p, ARRAY_SIZE(taker->p));
+	KUNIT_EXPECT_EQ(test, counters(taker->heap).large_frees, ARRAY_SIZE(taker->p));
+	KUNIT_EXPECT_EQ(test, counters(taker->heap).held_bytes, 0);
+}
+
+/* Of a heap whose memory somebody pays for: who frees it pays no longer. */
+static void front_keeps_nothing_charged(struct kunit *test)
+{
+	struct kpy_heap_params params = {
+		.geometry = { 64 << 10, 4 << 10, 16, 512 },
+		.mode = KPY_MODE_PERCPU,
+		.flags = KPY_HEAP_SILENT | KPY_HEAP_ACCOUNT,
+	};
+	struct kpy_heap *heap = kt_heap_of(test, &params);
+	void *p[8];
+
+	KUNIT_ASSERT_NOT_NULL(test, heap);
+	KUNIT_ASSERT_TRUE(test, kt_fill(heap, p, ARRAY_SIZE(p), SIZE));
+	kt_free(heap, p, ARRAY_SIZE(p));
+	KUNIT_EXPECT_EQ(test, counters(heap).large_frees, ARRAY_SIZE(p));
+	KUNIT_EXPECT_EQ(test, counters(heap).held_bytes, 0);
 }
 
 /* What is not for fronts: 0 bytes, above 8 KiB, and what somebody pays for. */
@@ -338,6 +392,8 @@ static void front_destroyed_alive(struct kunit *test)
 static struct kunit_case cases[] = {
 	KUNIT_CASE(front_serves_what_was_freed),
 	KUNIT_CASE(front_of_each_kind),
+	KUNIT_CASE(front_keeps_no_interrupts_blocks),
+	KUNIT_CASE(front_keeps_nothing_charged),
 	KUNIT_CASE(front_is_passed_by),
 	KUNIT_CASE(front_refuses_the_second_free),
 	KUNIT_CASE(front_refuses_what_is_foreign),
