@@ -63,6 +63,16 @@ static size_t large_held(const void *ptr, size_t size)
 	return is_vmalloc_addr(ptr) ? PAGE_ALIGN(size) : kmalloc_size_roundup(size ?: 1);
 }
 
+/* So many blocks more. */
+static void count_blocks(struct kpy_heap *heap, const struct kpy_large *large, int more)
+{
+	s64 held = large_held(large->ptr, large->size);
+
+	WRITE_ONCE(heap->c.large_blocks, heap->c.large_blocks + more);
+	heap->large_held += more * held;
+	kpy_count_held(heap, more * held);
+}
+
 /* Add one bucket and move to it what belongs there from its lower twin. */
 static void table_split(struct kpy_large_table *table)
 {
@@ -114,8 +124,7 @@ static struct hlist_head *table_insert(struct kpy_heap *heap, struct kpy_large *
 	if (heap->c.large_blocks >= table->nr_buckets &&
 	    table->chunk[kpy_chunk_of(table->nr_buckets)])
 		table_split(table);
-	WRITE_ONCE(heap->c.large_blocks, heap->c.large_blocks + 1);
-	kpy_count_held(heap, large_held(large->ptr, large->size));
+	count_blocks(heap, large, 1);
 	return spare;
 }
 
@@ -130,8 +139,7 @@ void kpy_large_forget(struct kpy_heap *heap, struct kpy_large *large)
 {
 	lockdep_assert_held(&heap->lock);
 	hlist_del_rcu(&large->node);
-	WRITE_ONCE(heap->c.large_blocks, heap->c.large_blocks - 1);
-	kpy_count_held(heap, -(s64)large_held(large->ptr, large->size));
+	count_blocks(heap, large, -1);
 }
 
 /**
@@ -197,9 +205,10 @@ static struct hlist_head *take_in(struct kpy_heap *heap, struct kpy_large *large
 	large->kind = block->kind;
 	/* Somebody may still be looking at its last block.  Pairs with kpy_large_claim(). */
 	smp_store_release(&large->key, block->key);
+	spare = table_insert(heap, large, spare, chunk);
 	heap->c.large_allocs++;
 	kpy_count_large(heap, block->size);
-	return table_insert(heap, large, spare, chunk);
+	return spare;
 }
 
 /* -EDQUOT: the limit does not allow for it; -EAGAIN: somebody took the last spare record. */

@@ -292,7 +292,8 @@ void kpy_large_drain_depot(struct kpy_heap *heap, bool all)
  *     large_cached* are set
  *
  * Blocks that came back are those that were handed out and are not in use.  While
- * fronts are in use the numbers are not of one moment.
+ * fronts are in use the numbers are not of one moment: a block that goes from one to
+ * another may be seen in both.
  *
  * Context: heap->lock held, or nobody else knows the heap any more.
  */
@@ -319,10 +320,11 @@ void kpy_large_count(struct kpy_heap *heap, struct kpy_counters *c)
 		c->large_cached += cached;
 		c->large_cached_bytes += cached * KPY_LARGE_FIRST << kind;
 	}
+	c->large_cached = min(c->large_cached, c->large_blocks);
 	c->large_blocks -= c->large_cached;
 	c->large_frees = c->large_allocs - c->large_blocks;
 	bytes += heap->c.large_bytes;
-	c->large_bytes = max(bytes, 0LL);
+	c->large_bytes = clamp(bytes, 0LL, heap->large_held);
 	heap->c.large_bytes_peak = max(heap->c.large_bytes_peak, c->large_bytes);
 	c->large_bytes_peak = heap->c.large_bytes_peak;
 }

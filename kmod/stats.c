@@ -65,8 +65,8 @@ EXPORT_SYMBOL_GPL(kpy_heap_set_limit);
  * @heap: the heap
  * @bytes: by how much
  *
- * Where a block was had on one CPU and freed on another, the sum may be below 0
- * until both have told what their fronts counted.
+ * Where a block was had on one CPU and freed on another, the sum may be below 0,
+ * or more than there is room for, until both have told what their fronts counted.
  *
  * Context: heap->lock held.
  */
@@ -74,7 +74,8 @@ void kpy_count_large(struct kpy_heap *heap, s64 bytes)
 {
 	lockdep_assert_held(&heap->lock);
 	heap->c.large_bytes += bytes;
-	heap->c.large_bytes_peak = max_t(s64, heap->c.large_bytes_peak, heap->c.large_bytes);
+	heap->c.large_bytes_peak = max_t(s64, heap->c.large_bytes_peak,
+					 min_t(s64, heap->c.large_bytes, heap->large_held));
 }
 
 /**

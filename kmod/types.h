@@ -393,6 +393,8 @@ struct kpy_cpu {
  * @empties: mode percpu: LIFO of empty magazines
  * @c: counters, without what fronts count; an event of trace.h fires at the line that
  *     counts, so that totals of tracers and these agree
+ * @large_held: bytes that the general allocator spends on large blocks, also on
+ *              those at hand
  * @large_depot: mode percpu: large blocks that any CPU may take, by kind
  * @spares: LIFO of records that wait for large blocks
  * @nr_spares: how many
@@ -444,6 +446,7 @@ struct kpy_heap {
 	struct kpy_shelf depot[KPY_MAX_CLASSES];
 	struct kpy_magazine *empties;
 	struct kpy_counters c;
+	s64 large_held;
 	struct kpy_large_depot large_depot[KPY_LARGE_KINDS];
 	struct kpy_large *spares;
 	u32 nr_spares;

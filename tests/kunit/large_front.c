@@ -3,6 +3,7 @@
  * Mode percpu: large blocks that CPUs keep at hand.  What one of them keeps is
  * looked at with preemption off, where no tick takes it away.
  */
+#include <linux/cpumask.h>
 #include <linux/delay.h>
 #include <linux/interrupt.h>
 #include <linux/mm.h>
@@ -373,6 +374,50 @@ static void front_takes_back_once(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, counters(heap).large_bytes, 0);
 }
 
+/* Two CPUs that send each other blocks, of two sizes but one kind. */
+struct talk {
+	struct kpy_heap *heap;
+	void *call;
+	void *answer;
+};
+
+static long talk_call(void *arg)
+{
+	struct talk *talk = arg;
+
+	kpy_free(talk->heap, talk->answer);
+	talk->call = kpy_alloc(talk->heap, KIND, GFP_KERNEL);
+	return 0;
+}
+
+static long talk_answer(void *arg)
+{
+	struct talk *talk = arg;
+
+	kpy_free(talk->heap, talk->call);
+	talk->answer = kpy_alloc(talk->heap, SIZE, GFP_KERNEL);
+	return 0;
+}
+
+/* What one tells that the other has not told yet is no peak. */
+static void front_peak_of_two(struct kunit *test)
+{
+	struct talk talk = { .heap = percpu_heap(test) };
+	u32 other = cpumask_next(0, cpu_online_mask), i;
+
+	if (other >= nr_cpu_ids)
+		return;
+	KUNIT_ASSERT_NOT_NULL(test, talk.heap);
+	for (i = 0; i < 50; i++) {
+		work_on_cpu(0, talk_call, &talk);
+		work_on_cpu(other, talk_answer, &talk);
+	}
+	kpy_free(talk.heap, talk.answer);
+	kpy_heap_trim(talk.heap);
+	KUNIT_EXPECT_EQ(test, counters(talk.heap).large_bytes, 0);
+	KUNIT_EXPECT_TRUE(test, counters(talk.heap).large_bytes_peak <= 4 * KIND);
+}
+
 /* What lives and what is at hand; what is lost then is a leak checker's to say. */
 static void front_destroyed_alive(struct kunit *test)
 {
@@ -402,6 +447,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(front_and_depot),
 	KUNIT_CASE(front_is_drained_when_idle),
 	KUNIT_CASE(front_takes_back_once),
+	KUNIT_CASE(front_peak_of_two),
 	KUNIT_CASE(front_destroyed_alive),
 	{}
 };
