@@ -242,7 +242,8 @@ static int add_block(struct kpy_heap *heap, const struct kpy_large *block, gfp_t
 	trace_kpy_large_alloc(heap->id, block->ptr, block->size, fallback, caller);
 unlock:
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
-	kvfree(spare);
+	if (unlikely(spare))
+		kvfree(spare);
 	if (unlikely(record))
 		kmem_cache_free(large_cache, record);
 	return err;
