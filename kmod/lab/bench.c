@@ -21,6 +21,7 @@
 #define BATCH		4096		/* blocks at one time */
 #define PAIRS		20000
 #define IRQ_PAIRS	2000
+#define REFILLED	0x10000		/* blocks in some arenas */
 #define MIXED		100000		/* live blocks */
 #define MIXED_SLICE	10000
 #define LARGE		1064		/* bytes */
@@ -37,6 +38,9 @@ static const struct bench_pattern patterns[] = {
 			.slice = IRQ_PAIRS, .size = BENCH_SIZE, .resizable = true
 #define BATCHES		SECTIONS, .ops = BATCH, .slice = BATCH, .size = BENCH_SIZE, \
 			.resizable = true
+#define REFILLS		SECTIONS, .before = STEP_BATCH_THIN, .timed = STEP_BATCH_FILL, \
+			.ops = REFILLED, .slice = REFILLED, .size = BENCH_SIZE, .resizable = true, \
+			.trimmed = true
 #define MIXES		SECTIONS, .ops = MIXED, .slice = MIXED_SLICE
 #define THREADS		.reps = BENCH_SMP_REPS, .ops = SMP_OPS, .size = BENCH_SIZE, \
 			.resizable = true
@@ -58,6 +62,8 @@ static const struct bench_pattern patterns[] = {
 	{ "bulk256_alloc", BATCHES, .timed = STEP_BULK_ALLOC, .chunk = 256 },
 	{ "bulk256_free", BATCHES, .before = STEP_BULK_ALLOC, .timed = STEP_BULK_FREE,
 	  .chunk = 256 },
+	{ "refill32", REFILLS, .chunk = 32 },
+	{ "refill4096", REFILLS, .chunk = 4096 },
 	{ "mixed_alloc", MIXES, .timed = STEP_MIXED_ALLOC },
 	{ "mixed_random_free", MIXES, .before = STEP_MIXED_ALLOC, .timed = STEP_MIXED_FREE },
 	{ "churn", MIXES, .before = STEP_MIXED_ALLOC, .timed = STEP_CHURN },

@@ -82,7 +82,7 @@ struct bench_trace {
  * @order: a permutation of their numbers
  * @count: of blocks
  * @size: of all blocks, where they do not differ
- * @chunk: blocks had or freed by one bulk call
+ * @chunk: blocks had or freed by one bulk call, or of which one stays
  */
 struct bench_job {
 	struct kpy_heap *heap;
@@ -110,6 +110,8 @@ enum bench_step {
 	STEP_BATCH_ALLOC,
 	STEP_BATCH_FIFO,
 	STEP_BATCH_LIFO,
+	STEP_BATCH_THIN,	/* alloc, then free all but one of each chunk */
+	STEP_BATCH_FILL,	/* alloc those again */
 	STEP_MIXED_ALLOC,
 	STEP_MIXED_FREE,	/* in random order */
 	STEP_CHURN,		/* a random block goes, another comes in its place */
@@ -125,6 +127,7 @@ enum bench_step {
  * @open: prepares a job's caches; %NULL if there is nothing to prepare
  * @close: the reverse
  * @free: one block, however it was had
+ * @trim: gives all pages back that no block needs; %NULL if there is no way
  * @max_size: of a block whose size is not known beforehand, 0 if there is no limit
  * @step: the loops, BENCH_NR_STEPS of them
  * @step_without: likewise for blocks that have no handle
@@ -134,6 +137,7 @@ struct bench_backend {
 	int (*open)(struct bench_job *job);
 	void (*close)(struct bench_job *job);
 	void (*free)(const struct bench_job *job, void *ptr);
+	void (*trim)(const struct bench_job *job);
 	u32 max_size;
 	const bench_step_fn *step;
 	const bench_step_fn *step_without;
@@ -192,9 +196,10 @@ enum bench_where {
  * @reps: repetitions
  * @ops: of each step, 0 for those of the trace
  * @slice: ops at one time with interrupts off
- * @chunk: blocks a bulk call
+ * @chunk: blocks a bulk call, or of which one stays
  * @size: of blocks, 0 for mixed ones
  * @resizable: another size may be asked for
+ * @trimmed: the allocator is, right before the timed step
  * @all_cpus: not only on one
  */
 struct bench_pattern {
@@ -210,6 +215,7 @@ struct bench_pattern {
 	u32 chunk;
 	u32 size;
 	bool resizable;
+	bool trimmed;
 	bool all_cpus;
 };
 

@@ -127,6 +127,11 @@ static void kpymalloc_free_any(const struct bench_job *job, void *ptr)
 	kpy_free(job->heap, ptr);
 }
 
+static void kpymalloc_trim(const struct bench_job *job)
+{
+	kpy_heap_trim(job->heap);
+}
+
 static int kpymalloc_open(struct bench_job *job)
 {
 	if (!job->heap)
@@ -234,6 +239,11 @@ static __always_inline void cache_free_bulk(const struct bench_job *job, u32 cou
 	kmem_cache_free_bulk(job->cache, count, blocks);
 }
 
+static void cache_trim(const struct bench_job *job)
+{
+	kmem_cache_shrink(job->cache);
+}
+
 static void cache_close(struct bench_job *job)
 {
 	kmem_cache_destroy(job->cache);
@@ -277,10 +287,10 @@ static int cache_open(struct bench_job *job)
 static const struct bench_backend backends[] = {
 	{ .name = "none", .free = none_free_any, .step = none_steps },
 	{ .name = "kpymalloc", .open = kpymalloc_open, .free = kpymalloc_free_any,
-	  .step = kpymalloc_steps, .step_without = large_steps },
+	  .trim = kpymalloc_trim, .step = kpymalloc_steps, .step_without = large_steps },
 	{ .name = "kmalloc", .free = slab_free_any, .step = kmalloc_steps },
 	{ .name = "cache", .open = cache_open, .close = cache_close, .free = slab_free_any,
-	  .max_size = KPY_SMALL_MAX, .step = cache_steps },
+	  .trim = cache_trim, .max_size = KPY_SMALL_MAX, .step = cache_steps },
 };
 
 /**

@@ -98,6 +98,42 @@ static __always_inline u32 bench_batch_lifo(const struct bench_job *job, u32 fro
 	return from;
 }
 
+/* All of them, and then all but one of each chunk go. */
+static __always_inline u32 bench_batch_thin(const struct bench_job *job, u32 from, u32 to,
+					    bench_alloc_fn alloc, bench_free_fn free)
+{
+	const u32 stop = bench_batch_alloc(job, from, to, alloc);
+	const size_t size = job->size;
+	const u32 chunk = job->chunk;
+	void **blocks = job->blocks;
+
+	for (; from < stop; from++) {
+		if (from % chunk == 0)
+			continue;
+		free(job, blocks[from], size);
+		blocks[from] = NULL;
+	}
+	return stop;
+}
+
+/* Those come again. */
+static __always_inline u32 bench_batch_fill(const struct bench_job *job, u32 from, u32 to,
+					    bench_alloc_fn alloc)
+{
+	const size_t size = job->size;
+	const u32 chunk = job->chunk;
+	void **blocks = job->blocks;
+
+	for (; from < to; from++) {
+		if (from % chunk == 0)
+			continue;
+		blocks[from] = alloc(job, size, BENCH_GFP);
+		if (unlikely(!blocks[from]))
+			break;
+	}
+	return from;
+}
+
 static __always_inline u32 bench_mixed_alloc(const struct bench_job *job, u32 from, u32 to,
 					     bench_alloc_fn alloc)
 {

@@ -182,6 +182,8 @@ int bench_measure_sections(struct bench_run *run, struct bench_time *time)
 
 	if (p->before)
 		err = do_step(run, p->before, p->before_where, &unused);
+	if (!err && p->trimmed && run->backend->trim)
+		run->backend->trim(&run->job);
 	if (!err)
 		err = do_step(run, p->timed, p->where, time);
 	if (!err && frees(p->timed))

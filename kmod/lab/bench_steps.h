@@ -40,6 +40,16 @@ static noinline u32 B(batch_lifo)(const struct bench_job *job, u32 from, u32 to)
 	return bench_batch_lifo(job, from, to, B(free_fixed));
 }
 
+static noinline u32 B(batch_thin)(const struct bench_job *job, u32 from, u32 to)
+{
+	return bench_batch_thin(job, from, to, B(alloc_fixed), B(free_fixed));
+}
+
+static noinline u32 B(batch_fill)(const struct bench_job *job, u32 from, u32 to)
+{
+	return bench_batch_fill(job, from, to, B(alloc_fixed));
+}
+
 static noinline u32 B(mixed_alloc)(const struct bench_job *job, u32 from, u32 to)
 {
 	return bench_mixed_alloc(job, from, to, B(alloc));
@@ -78,6 +88,8 @@ static const bench_step_fn B(steps)[BENCH_NR_STEPS] = {
 	[STEP_BATCH_ALLOC] = B(batch_alloc),
 	[STEP_BATCH_FIFO] = B(batch_fifo),
 	[STEP_BATCH_LIFO] = B(batch_lifo),
+	[STEP_BATCH_THIN] = B(batch_thin),
+	[STEP_BATCH_FILL] = B(batch_fill),
 	[STEP_MIXED_ALLOC] = B(mixed_alloc),
 	[STEP_MIXED_FREE] = B(mixed_free),
 	[STEP_CHURN] = B(churn),

@@ -7,8 +7,8 @@
 B=/sys/kernel/debug/kpylab/bench
 H=$K/heaps/h
 SECTIONS="pair_fixed pair_var pair_const pair_large pair_hardirq pair_softirq batch_alloc batch_fifo batch_lifo
-	cross_free bulk16_alloc bulk16_free bulk64_alloc bulk64_free bulk256_alloc bulk256_free mixed_alloc
-	mixed_random_free churn"
+	cross_free bulk16_alloc bulk16_free bulk64_alloc bulk64_free bulk256_alloc bulk256_free refill32
+	refill4096 mixed_alloc mixed_random_free churn"
 THREADS="smp_pairs_one smp_pairs_all smp_batch256_one smp_batch256_all producer_consumer"
 LIGHT="pair_hardirq pair_softirq bulk64_alloc bulk64_free cross_free"	# what a slow kernel can bear
 
@@ -80,7 +80,7 @@ test_runs() {
 		return
 	fi
 	runs kpymalloc $SECTIONS $THREADS
-	runs cache pair_fixed cross_free bulk16_alloc bulk256_free churn smp_batch256_all producer_consumer
+	runs cache pair_fixed cross_free bulk16_alloc bulk256_free refill4096 churn smp_batch256_all producer_consumer
 	runs kmalloc pair_var mixed_alloc cross_free smp_pairs_all
 	runs none pair_var churn
 	must $B/control 'run kpymalloc batch_fifo 512'
