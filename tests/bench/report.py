@@ -74,6 +74,8 @@ SMP = [
     ('producer_consumer', 'cache', 'one allocates, the other frees'),
 ]
 
+PARTS = ['exact-off', 'exact-default', 'refill', 'smp', 'memory']    # `native` may be missing
+
 OPTIONS = [('exact-off', 'init_on_alloc=0'), ('exact-default', 'default options')]
 
 
@@ -184,7 +186,8 @@ def heaps_of_pools():
 
 def gather(folder):
     data = {}
-    kernels = [k for k in os.listdir(folder) if os.path.exists(os.path.join(folder, k, 'memory'))]
+    kernels = [k for k in os.listdir(folder)
+               if all(os.path.exists(os.path.join(folder, k, part)) for part in PARTS)]
     for kernel in sorted(kernels, key=lambda k: [-int(n) for n in k.split('.')]):
         at = lambda name: os.path.join(folder, kernel, name)
         data[kernel] = {
@@ -413,7 +416,8 @@ def refill_table(figures):
 WHENS = [('all', 'all'), ('tenth', '90 % freed at random'), ('tenth-trimmed', '… and trimmed'),
          ('none', 'all freed'), ('none-later', '… 2 s later, nobody asked'),
          ('none-trimmed', '… then trimmed'),
-         ('peak', 'at its peak'), ('end', 'at its end'), ('end-trimmed', '… and trimmed')]
+         ('peak', 'at its peak'), ('end', 'at its end'), ('end-later', '… 2 s later, nobody asked'),
+         ('end-trimmed', '… then trimmed')]
 TRIMMED = {'tenth-trimmed': '90 % freed at random', 'end-trimmed': 'at its end'}
 SETS = {'72': '1,000,000 × 72 B', 'mixed': '1,000,000 × 1 to 512 B'}
 
