@@ -12,24 +12,6 @@
 #define MANY 300
 
 static const struct kpy_geometry geometry = { 64 << 10, 4 << 10, 16, 512 };
-static const enum kpy_mode modes[] = { KPY_MODE_CLASSIC, KPY_MODE_PERCPU };
-
-static void mode_name(const enum kpy_mode *mode, char *name)
-{
-	strscpy(name, *mode == KPY_MODE_CLASSIC ? "classic" : "percpu", KUNIT_PARAM_DESC_SIZE);
-}
-
-KUNIT_ARRAY_PARAM(mode, modes, mode_name);
-
-static struct kpy_heap *heap_of_mode(struct kunit *test)
-{
-	const enum kpy_mode *mode = test->param_value;
-	struct kpy_heap_params params = {
-		.geometry = geometry, .mode = *mode, .flags = KPY_HEAP_SILENT,
-	};
-
-	return kt_heap_of(test, &params);
-}
 
 /* Blocks of two heaps that do not lie in the same places. */
 static u32 differ(struct kunit *test, struct kpy_heap *a, void **p, struct kpy_heap *b, void **q)
@@ -71,7 +53,7 @@ static void bulk_is_one_by_one(struct kunit *test)
 static void bulk_of_all_sizes(struct kunit *test)
 {
 	static const u16 sizes[] = { 1, 16, 100, 512, 513, 3000, 0 };
-	struct kpy_heap *heap = heap_of_mode(test);
+	struct kpy_heap *heap = kt_heap_of_mode(test, &geometry);
 	struct kpy_heap_stats *stats = kt_memory(test, sizeof(*stats));
 	void **p = kt_memory(test, MANY * sizeof(*p));
 	u32 i, j, bad = 0;
@@ -97,7 +79,7 @@ static void bulk_of_all_sizes(struct kunit *test)
 
 static void bulk_none_if_not_all(struct kunit *test)
 {
-	struct kpy_heap *heap = heap_of_mode(test);
+	struct kpy_heap *heap = kt_heap_of_mode(test, &geometry);
 	struct kpy_heap_stats *stats = kt_memory(test, sizeof(*stats));
 	void *p[4];
 
@@ -136,11 +118,42 @@ static void bulk_refuses_what_is_bad(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, heap->c.bad_pointers, 2);
 }
 
+/* In mode percpu the middle of a block is noticed once it gets to its pool. */
+static void bulk_refuses_what_is_not_ours(struct kunit *test)
+{
+	struct kpy_heap *heap = kt_heap_of_mode(test, &geometry);
+	struct kpy_heap_stats *stats = kt_memory(test, sizeof(*stats));
+	void **p = kt_memory(test, MANY * sizeof(*p));
+	void *good[3];
+	u32 i;
+
+	KUNIT_ASSERT_NOT_NULL(test, heap);
+	KUNIT_ASSERT_NOT_NULL(test, stats);
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	for (i = 1; i <= 3; i++) {
+		KUNIT_ASSERT_EQ(test, kpy_alloc_bulk(heap, 64, GFP_KERNEL, MANY, p), MANY);
+		good[0] = p[10 * i];
+		good[1] = p[50 * i];
+		good[2] = p[MANY - i];
+		p[10 * i] = test;
+		p[50 * i] = NULL;
+		p[MANY - i] = (void *)16;
+		kpy_free_bulk(heap, MANY, p);
+		kpy_heap_stats(heap, stats);
+		KUNIT_EXPECT_EQ(test, stats->c.bad_pointers, 2 * i);
+		KUNIT_EXPECT_EQ(test, stats->c.allocs - stats->c.frees, 3);
+		kpy_free_bulk(heap, 3, good);
+		kpy_heap_stats(heap, stats);
+		KUNIT_EXPECT_EQ(test, stats->c.allocs, stats->c.frees);
+	}
+}
+
 static struct kunit_case cases[] = {
 	KUNIT_CASE(bulk_is_one_by_one),
-	KUNIT_CASE_PARAM(bulk_of_all_sizes, mode_gen_params),
-	KUNIT_CASE_PARAM(bulk_none_if_not_all, mode_gen_params),
+	KUNIT_CASE_PARAM(bulk_of_all_sizes, kt_mode_gen_params),
+	KUNIT_CASE_PARAM(bulk_none_if_not_all, kt_mode_gen_params),
 	KUNIT_CASE(bulk_refuses_what_is_bad),
+	KUNIT_CASE_PARAM(bulk_refuses_what_is_not_ours, kt_mode_gen_params),
 	{}
 };
 

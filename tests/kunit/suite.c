@@ -73,6 +73,30 @@ struct kpy_heap *kt_heap_of(struct kunit *test, struct kpy_heap_params *params)
 	return heap;
 }
 
+static const enum kpy_mode modes[] = { KPY_MODE_CLASSIC, KPY_MODE_PERCPU };
+
+static void mode_name(const enum kpy_mode *mode, char *name)
+{
+	strscpy(name, *mode == KPY_MODE_CLASSIC ? "classic" : "percpu", KUNIT_PARAM_DESC_SIZE);
+}
+
+KUNIT_ARRAY_PARAM(mode, modes, mode_name);
+
+const void *kt_mode_gen_params(const void *prev, char *name)
+{
+	return mode_gen_params(prev, name);
+}
+
+struct kpy_heap *kt_heap_of_mode(struct kunit *test, const struct kpy_geometry *geo)
+{
+	const enum kpy_mode *mode = test->param_value;
+	struct kpy_heap_params params = {
+		.geometry = *geo, .mode = *mode, .flags = KPY_HEAP_SILENT,
+	};
+
+	return kt_heap_of(test, &params);
+}
+
 void *kt_memory(struct kunit *test, size_t size)
 {
 	struct kt *kt = test->priv;

@@ -54,6 +54,10 @@ struct kpy_heap *kt_heap(struct kunit *test, const struct kpy_geometry *geo);
 /* Likewise one made to order, but for its name. */
 struct kpy_heap *kt_heap_of(struct kunit *test, struct kpy_heap_params *params);
 
+/* For cases that are done in each mode: the parameter, and a silent heap of that mode. */
+const void *kt_mode_gen_params(const void *prev, char *name);
+struct kpy_heap *kt_heap_of_mode(struct kunit *test, const struct kpy_geometry *geo);
+
 /* Zeroed memory. */
 void *kt_memory(struct kunit *test, size_t size);
 

@@ -13,24 +13,6 @@
 #define MANY 100
 
 static const struct kpy_geometry geometry = { 64 << 10, 4 << 10, 16, 512 };
-static const enum kpy_mode modes[] = { KPY_MODE_CLASSIC, KPY_MODE_PERCPU };
-
-static void mode_name(const enum kpy_mode *mode, char *name)
-{
-	strscpy(name, *mode == KPY_MODE_CLASSIC ? "classic" : "percpu", KUNIT_PARAM_DESC_SIZE);
-}
-
-KUNIT_ARRAY_PARAM(mode, modes, mode_name);
-
-static struct kpy_heap *heap_of_mode(struct kunit *test)
-{
-	const enum kpy_mode *mode = test->param_value;
-	struct kpy_heap_params params = {
-		.geometry = geometry, .mode = *mode, .flags = KPY_HEAP_SILENT,
-	};
-
-	return kt_heap_of(test, &params);
-}
 
 /* Blocks that had been full of something: how many have another byte than zero? */
 static u32 dirty_again(struct kpy_heap *heap, void **p, gfp_t gfp)
@@ -52,7 +34,7 @@ static u32 dirty_again(struct kpy_heap *heap, void **p, gfp_t gfp)
 
 static void wipe_before_use(struct kunit *test)
 {
-	struct kpy_heap *heap = heap_of_mode(test);
+	struct kpy_heap *heap = kt_heap_of_mode(test, &geometry);
 	void **p = kt_memory(test, MANY * sizeof(*p));
 
 	KUNIT_ASSERT_NOT_NULL(test, heap);
@@ -67,7 +49,7 @@ static void wipe_before_use(struct kunit *test)
 /* A bulk is wiped as single blocks are. */
 static void wipe_bulk(struct kunit *test)
 {
-	struct kpy_heap *heap = heap_of_mode(test);
+	struct kpy_heap *heap = kt_heap_of_mode(test, &geometry);
 	void **p = kt_memory(test, MANY * sizeof(*p));
 	u32 i, dirty = 0;
 
@@ -90,7 +72,7 @@ static void wipe_bulk(struct kunit *test)
 /* Two words of a free block are the heap's, the rest tells what happened to it. */
 static void wipe_after_use(struct kunit *test)
 {
-	struct kpy_heap *heap = heap_of_mode(test);
+	struct kpy_heap *heap = kt_heap_of_mode(test, &geometry);
 	u8 *p, left;
 
 	KUNIT_ASSERT_NOT_NULL(test, heap);
@@ -102,10 +84,44 @@ static void wipe_after_use(struct kunit *test)
 	KUNIT_EXPECT_NULL(test, memchr_inv(p + 16, left, SIZE - 16));
 }
 
+/* A block of 8 to 512 bytes, all of which is full, and what is then there of a smaller one. */
+static u32 wiped_beyond(struct kpy_heap *heap, void **p, u32 size)
+{
+	u32 full = round_up(size, 8), i, bad = 0;
+
+	for (i = 0; i < MANY; i++) {
+		p[i] = kpy_alloc(heap, full, GFP_KERNEL);
+		memset(p[i], 0xc3, full);
+	}
+	for (i = 0; i < MANY; i += 2) {
+		kpy_free(heap, p[i]);
+		p[i] = kpy_alloc(heap, size, GFP_KERNEL | __GFP_ZERO);
+	}
+	for (i = 0; i < MANY; i++)
+		bad += !!(i % 2 ? memchr_inv(p[i], 0xc3, full) : memchr_inv(p[i], 0, size));
+	kt_free(heap, p, MANY);
+	return bad;
+}
+
+static void wipe_no_neighbour(struct kunit *test)
+{
+	static const struct kpy_geometry by_8 = { 64 << 10, 4 << 10, 8, 512 };
+	struct kpy_heap *heap = kt_heap_of_mode(test, &by_8);
+	void **p = kt_memory(test, MANY * sizeof(*p));
+	u32 size, bad = 0;
+
+	KUNIT_ASSERT_NOT_NULL(test, heap);
+	KUNIT_ASSERT_NOT_NULL(test, p);
+	for (size = 1; size <= 512; size++)
+		bad += wiped_beyond(heap, p, size);
+	KUNIT_EXPECT_EQ(test, bad, 0);
+}
+
 static struct kunit_case cases[] = {
-	KUNIT_CASE_PARAM(wipe_before_use, mode_gen_params),
-	KUNIT_CASE_PARAM(wipe_bulk, mode_gen_params),
-	KUNIT_CASE_PARAM(wipe_after_use, mode_gen_params),
+	KUNIT_CASE_PARAM(wipe_before_use, kt_mode_gen_params),
+	KUNIT_CASE_PARAM(wipe_bulk, kt_mode_gen_params),
+	KUNIT_CASE_PARAM(wipe_after_use, kt_mode_gen_params),
+	KUNIT_CASE_PARAM(wipe_no_neighbour, kt_mode_gen_params),
 	{}
 };
 
