@@ -80,7 +80,7 @@ void kpy_classic_emptied(struct kpy_heap *heap, struct kpy_pool *pool, unsigned 
  */
 void *kpy_classic_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned long caller)
 {
-	unsigned int szidx = (size - 1) >> heap->align_shift;
+	unsigned int szidx = kpy_class_of(heap, size);
 	struct kpy_pool *pool;
 	unsigned long flags;
 	void *ptr;
@@ -159,7 +159,7 @@ const char *kpy_classic_free(struct kpy_heap *heap, struct kpy_arena *arena, voi
  */
 u32 kpy_classic_alloc_many(struct kpy_heap *heap, size_t size, u32 count, void **blocks)
 {
-	struct kpy_class *class = kpy_class(heap, (size - 1) >> heap->align_shift);
+	struct kpy_class *class = kpy_class(heap, kpy_class_of(heap, size));
 	struct kpy_pool *pool;
 	unsigned long flags;
 	u32 n = 0;
@@ -210,18 +210,6 @@ u32 kpy_classic_free_many(struct kpy_heap *heap, u32 count, void **blocks)
 unlock:
 	kpy_unlock(heap, flags);
 	return n;
-}
-
-int kpy_trace_pools_reg(void)
-{
-	static_branch_inc(&kpy_classic_slowly);
-	synchronize_rcu();
-	return 0;
-}
-
-void kpy_trace_pools_unreg(void)
-{
-	static_branch_dec(&kpy_classic_slowly);
 }
 
 /**

@@ -43,7 +43,7 @@ static __always_inline void *kpy_classic_pop(struct kpy_heap *heap, size_t size)
 
 	if (unlikely(size - 1 >= heap->classic_max) || unlikely(!kpy_trylock(heap, &flags)))
 		return NULL;
-	class = kpy_class(heap, (size - 1) >> heap->align_shift);
+	class = kpy_class(heap, kpy_class_of(heap, size));
 	if (!static_branch_unlikely(&kpy_classic_slowly))
 		pool = kpy_classic_pool(heap, class);
 	if (likely(pool)) {

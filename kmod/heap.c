@@ -63,9 +63,7 @@ static noinline void *large_slow_alloc(struct kpy_heap *heap, size_t size, gfp_t
 
 	if (!ptr)
 		return general_alloc(heap, size, gfp, false, caller);
-	if (want_init_on_alloc(gfp))
-		memset(ptr, 0, size);
-	return ptr;
+	return kpy_init_block(ptr, size, gfp);
 }
 
 static noinline void *large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
@@ -75,7 +73,7 @@ static noinline void *large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
 
 	if (unlikely(!ptr))
 		return large_slow_alloc(heap, size, gfp, caller);
-	return want_init_on_alloc(gfp) ? memset(ptr, 0, size) : ptr;
+	return kpy_init_block(ptr, size, gfp);
 }
 
 static noinline void *small_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
@@ -88,9 +86,7 @@ static noinline void *small_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
 			  kpy_classic_alloc(heap, size, gfp, caller);
 	if (!ptr)
 		return general_alloc(heap, size, gfp, true, caller);
-	if (want_init_on_alloc(gfp))
-		memset(ptr, 0, size);
-	return ptr;
+	return kpy_init_block(ptr, size, gfp);
 }
 
 static noinline void *slow_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
@@ -111,7 +107,7 @@ static void *heap_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned 
 	ptr = kpy_classic_pop(heap, size);
 	if (unlikely(!ptr))
 		return slow_alloc(heap, size, gfp, caller);
-	return want_init_on_alloc(gfp) ? memset(ptr, 0, size) : ptr;
+	return kpy_init_block(ptr, size, gfp);
 }
 
 /* All cases of a free, each looked at as closely as can be. */
@@ -238,7 +234,7 @@ static noinline void *alloc_in_interrupt(struct kpy_heap *heap, size_t size, gfp
 
 	if (unlikely(!ptr))
 		return heap_alloc(heap, size, gfp, caller);
-	return want_init_on_alloc(gfp) ? memset(ptr, 0, size) : ptr;
+	return kpy_init_block(ptr, size, gfp);
 }
 
 static noinline void free_in_interrupt(struct kpy_heap *heap, struct kpy_front __percpu *front,
@@ -274,7 +270,7 @@ void *kpy_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp)
 			return alloc_in_interrupt(heap, size, gfp, _RET_IP_);
 		ptr = kpy_front_pop(heap->fast.front[size]);
 		if (likely(ptr))
-			return want_init_on_alloc(gfp) ? memset(ptr, 0, size) : ptr;
+			return kpy_init_block(ptr, size, gfp);
 	}
 	return heap_alloc(heap, size, gfp, _RET_IP_);
 }

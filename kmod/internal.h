@@ -113,11 +113,6 @@ void *kpy_percpu_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned l
 bool kpy_percpu_free_quick(struct kpy_heap *heap, void *ptr);
 const char *kpy_percpu_free(struct kpy_heap *heap, struct kpy_arena *arena, void *ptr,
 			    unsigned long caller);
-u32 kpy_percpu_take_magazine(struct kpy_heap *heap, u32 szidx, void **blocks);
-struct kpy_magazine *kpy_percpu_get_empty(struct kpy_heap *heap);
-void kpy_percpu_put_magazine(struct kpy_heap *heap, u32 szidx, struct kpy_magazine *mag, bool full);
-void kpy_percpu_refill(struct kpy_heap *heap, u32 szidx);
-void kpy_percpu_make_room(struct kpy_heap *heap, u32 szidx);
 u32 kpy_percpu_block_size(const struct kpy_heap *heap, const void *ptr);
 bool kpy_percpu_count_realloc(struct kpy_heap *heap, bool in_place);
 u64 kpy_percpu_allocs(struct kpy_heap *heap, u32 szidx);
@@ -134,6 +129,10 @@ void kpy_snapshot_large(struct kpy_heap *heap, int cpu, u32 kind, struct kpy_cpu
 void kpy_snapshot_cpu(struct kpy_heap *heap, int cpu, u32 szidx, struct kpy_cpu_snapshot *to);
 
 void kpy_magazine_free(struct kpy_magazine *mag);
+
+/* bulk.c APIs: */
+u32 kpy_percpu_alloc_many(struct kpy_heap *heap, size_t size, u32 count, void **blocks);
+u32 kpy_percpu_free_many(struct kpy_heap *heap, u32 count, void **blocks);
 
 /* drain.c APIs: */
 int kpy_drain_module_init(void);

@@ -15,9 +15,7 @@
 #define _KPYMALLOC_H
 
 #include <linux/gfp.h>
-#include <linux/mm.h>
 #include <linux/stddef.h>
-#include <linux/string.h>
 #include <linux/types.h>
 
 #include "front.h"
@@ -279,7 +277,7 @@ static __always_inline void *kpy_alloc_inline(struct kpy_heap *heap, size_t size
 	block = kpy_front_pop(fast->front[size]);
 	if (unlikely(!block))
 		return kpy_alloc(heap, size, gfp);
-	return want_init_on_alloc(gfp) ? memset(block, 0, size) : block;
+	return kpy_init_block(block, size, gfp);
 }
 
 #define kpy_alloc(heap, size, gfp) kpy_alloc_inline(heap, size, gfp)
@@ -299,7 +297,7 @@ static __always_inline void *kpy_cache_alloc(const struct kpy_cache *cache, gfp_
 
 	if (unlikely(!block))
 		return (kpy_alloc)(cache->heap, cache->size, gfp);
-	return want_init_on_alloc(gfp) ? memset(block, 0, cache->size) : block;
+	return kpy_init_block(block, cache->size, gfp);
 }
 
 /**

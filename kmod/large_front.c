@@ -375,31 +375,6 @@ void kpy_large_init_cpu(struct kpy_heap *heap, int cpu)
 		per_cpu_ptr(heap->cpu, cpu)->large[kind].state = room_of(kind);
 }
 
-/* As for small blocks, see kpy_trace_alloc_reg(). */
-int kpy_trace_large_alloc_reg(void)
-{
-	static_branch_inc(&kpy_large_alloc_slowly);
-	synchronize_rcu();
-	return 0;
-}
-
-void kpy_trace_large_alloc_unreg(void)
-{
-	static_branch_dec(&kpy_large_alloc_slowly);
-}
-
-int kpy_trace_large_free_reg(void)
-{
-	static_branch_inc(&kpy_large_free_slowly);
-	synchronize_rcu();
-	return 0;
-}
-
-void kpy_trace_large_free_unreg(void)
-{
-	static_branch_dec(&kpy_large_free_slowly);
-}
-
 /**
  * kpy_large_front_module_init() - once, before the first heap
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * L3, mode percpu: what is done to fronts, magazines and shelves, by percpu.c and
- * drain.c.  Interrupts are off, on the CPU they belong to or for a dead one.
+ * L3, mode percpu: what is done to fronts, magazines and shelves, by percpu.c, bulk.c
+ * and drain.c.  Interrupts are off, on the CPU they belong to or for a dead one.
  */
 #ifndef _KPY_MAGAZINE_H
 #define _KPY_MAGAZINE_H
@@ -10,6 +10,31 @@
 #include <linux/string.h>
 
 #include "types.h"
+
+#define SHELF_MAX	9	/* magazines of a class that a CPU keeps, for batches of 256 */
+#define EXCHANGE	4	/* magazines that it gives or gets when the lock is taken */
+
+bool kpy_percpu_refill(struct kpy_heap *heap, struct kpy_front *f, u32 szidx);
+bool kpy_percpu_make_room(struct kpy_heap *heap, struct kpy_front *f, u32 szidx);
+void kpy_percpu_exchange(struct kpy_heap *heap, struct kpy_shelf *from, struct kpy_shelf *to,
+			 u32 count);
+
+static inline struct kpy_front *this_front(struct kpy_heap *heap, u32 szidx)
+{
+	return this_cpu_ptr(heap->front[kpy_in_interrupt() ? KPY_FRONT_IRQ : KPY_FRONT_TASK]) +
+	       szidx;
+}
+
+/* The class of a block whose pool vouches for it, -1 if somebody has to look closer. */
+static inline int vouched_class(const struct kpy_heap *heap, const void *ptr)
+{
+	unsigned long offset;
+
+	if (!kpy_may_be_pooled(ptr))
+		return -1;
+	offset = kpy_tag_of(ptr, heap->pool_mask) ^ heap->front_tag;
+	return offset < KPY_SECRET_BIT ? offset / sizeof(struct kpy_front) : -1;
+}
 
 static inline bool front_is_empty(const struct kpy_front *f)
 {
@@ -33,6 +58,21 @@ static inline struct kpy_magazine *mag_pop(struct kpy_magazine **list)
 
 	if (mag)
 		*list = mag->next;
+	return mag;
+}
+
+static inline void empty_push(struct kpy_cpu *cpu, struct kpy_magazine *mag)
+{
+	mag_push(&cpu->empties, mag);
+	cpu->nr_empties++;
+}
+
+static inline struct kpy_magazine *empty_pop(struct kpy_cpu *cpu)
+{
+	struct kpy_magazine *mag = mag_pop(&cpu->empties);
+
+	if (mag)
+		cpu->nr_empties--;
 	return mag;
 }
 

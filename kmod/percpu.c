@@ -21,8 +21,6 @@
 #include "pool.h"
 #include "trace.h"
 
-#define SHELF_MAX	9	/* magazines of a class that a CPU keeps, for batches of 256 */
-#define EXCHANGE	4	/* magazines that it gives or gets when the lock is taken */
 #define REFILL_BYTES	4096	/* of blocks that an empty front gets from pools */
 #define REFILL_MIN	4	/* blocks */
 
@@ -35,13 +33,6 @@ EXPORT_SYMBOL_GPL(kpy_free_slowly);
 static DEFINE_PER_CPU(struct kpy_front, no_front) = { .state = KPY_FRONT_FULL };
 
 static struct kmem_cache *mag_cache;
-
-/* Interrupts are off. */
-static struct kpy_front *this_front(struct kpy_heap *heap, u32 szidx)
-{
-	return this_cpu_ptr(heap->front[kpy_in_interrupt() ? KPY_FRONT_IRQ : KPY_FRONT_TASK]) +
-	       szidx;
-}
 
 /* Blocks from pools into an empty front, the first one on top. */
 static bool load_from_pools(struct kpy_heap *heap, struct kpy_front *f, u32 szidx)
@@ -71,8 +62,7 @@ static bool load_from_shelf(struct kpy_cpu *cpu, struct kpy_front *f, u32 szidx)
 	if (!mag)
 		return false;
 	front_load(f, mag);
-	mag_push(&cpu->empties, mag);
-	cpu->nr_empties++;
+	empty_push(cpu, mag);
 	return true;
 }
 
@@ -83,10 +73,9 @@ static bool unload_to_shelf(struct kpy_cpu *cpu, struct kpy_front *f, u32 szidx)
 
 	if (cpu->shelf[szidx].nr >= SHELF_MAX)
 		return false;
-	mag = mag_pop(&cpu->empties);
+	mag = empty_pop(cpu);
 	if (!mag)
 		return false;
-	cpu->nr_empties--;
 	front_unload(f, mag);
 	shelf_push(&cpu->shelf[szidx], mag);
 	return true;
@@ -167,8 +156,16 @@ static bool add_empty(struct kpy_heap *heap, struct kpy_magazine *mag)
 	return true;
 }
 
-/* With interrupts off: as refill() and make_room(), the lock only if need be. */
-static bool refill_quick(struct kpy_heap *heap, struct kpy_front *f, u32 szidx)
+/**
+ * kpy_percpu_refill() - bring blocks into an empty front
+ * @heap: of mode percpu
+ * @f: the front, this CPU's
+ * @szidx: its class
+ *
+ * Context: Interrupts off.  May take heap->lock.
+ * Return: false if there are none without growing the heap.
+ */
+bool kpy_percpu_refill(struct kpy_heap *heap, struct kpy_front *f, u32 szidx)
 {
 	bool done = load_from_shelf(this_cpu_ptr(heap->cpu), f, szidx);
 
@@ -180,7 +177,16 @@ static bool refill_quick(struct kpy_heap *heap, struct kpy_front *f, u32 szidx)
 	return done;
 }
 
-static bool make_room_quick(struct kpy_heap *heap, struct kpy_front *f, u32 szidx)
+/**
+ * kpy_percpu_make_room() - take %KPY_MAG_BLOCKS blocks out of a front
+ * @heap: of mode percpu
+ * @f: the front, this CPU's, that has as many
+ * @szidx: its class
+ *
+ * Context: Interrupts off.  May take heap->lock.
+ * Return: false if a magazine is needed for that.
+ */
+bool kpy_percpu_make_room(struct kpy_heap *heap, struct kpy_front *f, u32 szidx)
 {
 	bool done = unload_to_shelf(this_cpu_ptr(heap->cpu), f, szidx);
 
@@ -190,6 +196,24 @@ static bool make_room_quick(struct kpy_heap *heap, struct kpy_front *f, u32 szid
 		raw_spin_unlock(&heap->lock);
 	}
 	return done;
+}
+
+/**
+ * kpy_percpu_exchange() - move full magazines, and empty ones as there is need
+ * @heap: of mode percpu
+ * @from: this CPU's shelf of a class, or the depot
+ * @to: the other one of them
+ * @count: how many, at most
+ *
+ * Context: Interrupts off.  Takes heap->lock.
+ */
+void kpy_percpu_exchange(struct kpy_heap *heap, struct kpy_shelf *from, struct kpy_shelf *to,
+			 u32 count)
+{
+	raw_spin_lock(&heap->lock);
+	shelf_move(from, to, count);
+	empties_level(heap, this_cpu_ptr(heap->cpu));
+	raw_spin_unlock(&heap->lock);
 }
 
 /* NULL: no arena is usable, or each block has to be seen under the lock. */
@@ -202,7 +226,7 @@ static void *take(struct kpy_heap *heap, u32 szidx)
 	local_irq_save(flags);
 	f = this_front(heap, szidx);
 	if (!static_branch_unlikely(&kpy_alloc_slowly) &&
-	    (*kpy_front_top(f) || refill_quick(heap, f, szidx)))
+	    (*kpy_front_top(f) || kpy_percpu_refill(heap, f, szidx)))
 		block = front_take(f);
 	local_irq_restore(flags);
 	return block;
@@ -218,7 +242,7 @@ static bool put(struct kpy_heap *heap, u32 szidx, void *block)
 	local_irq_save(flags);
 	f = this_front(heap, szidx);
 	done = !static_branch_unlikely(&kpy_free_slowly) && *kpy_front_top(f) != block &&
-	       (!front_is_full(f) || make_room_quick(heap, f, szidx));
+	       (!front_is_full(f) || kpy_percpu_make_room(heap, f, szidx));
 	if (done)
 		front_put(f, block);
 	local_irq_restore(flags);
@@ -256,7 +280,7 @@ static void *take_traced(struct kpy_heap *heap, size_t size, u32 szidx, unsigned
  */
 void *kpy_percpu_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned long caller)
 {
-	u32 szidx = (size - 1) >> heap->align_shift;
+	u32 szidx = kpy_class_of(heap, size);
 	void *block;
 
 	for (;;) {
@@ -276,12 +300,9 @@ void *kpy_percpu_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned l
  */
 bool kpy_percpu_free_quick(struct kpy_heap *heap, void *ptr)
 {
-	unsigned long offset;
+	int szidx = vouched_class(heap, ptr);
 
-	if (!kpy_may_be_pooled(ptr))
-		return false;
-	offset = kpy_tag_of(ptr, heap->pool_mask) ^ heap->front_tag;
-	return offset < KPY_SECRET_BIT && put(heap, offset / sizeof(struct kpy_front), ptr);
+	return szidx >= 0 && put(heap, szidx, ptr);
 }
 
 /* With the lock held: false if a magazine is needed for that. */
@@ -349,151 +370,6 @@ unlock:
 static struct kpy_front *irq_front(const struct kpy_heap *heap, struct kpy_front __percpu *front)
 {
 	return this_cpu_ptr(heap->front[KPY_FRONT_IRQ] + (front - heap->front[KPY_FRONT_TASK]));
-}
-
-/**
- * kpy_percpu_make_room() - make room in this CPU's front
- * @heap: of mode percpu
- * @szidx: its class
- *
- * Context: Any but NMI.  May take heap->lock.
- */
-void kpy_percpu_make_room(struct kpy_heap *heap, u32 szidx)
-{
-	struct kpy_front *f;
-	unsigned long flags;
-
-	local_irq_save(flags);
-	f = this_front(heap, szidx);
-	if (front_is_full(f))
-		make_room_quick(heap, f, szidx);
-	local_irq_restore(flags);
-}
-
-/**
- * kpy_percpu_refill() - bring blocks into this CPU's front
- * @heap: of mode percpu
- * @szidx: its class
- *
- * Context: Any but NMI.  May take heap->lock.
- */
-void kpy_percpu_refill(struct kpy_heap *heap, u32 szidx)
-{
-	struct kpy_front *f;
-	unsigned long flags;
-
-	local_irq_save(flags);
-	f = this_front(heap, szidx);
-	if (front_is_empty(f))
-		refill_quick(heap, f, szidx);
-	local_irq_restore(flags);
-}
-
-/* A magazine from the CPU's shelf, or from the depot with the lock. */
-static struct kpy_magazine *take_magazine(struct kpy_heap *heap, struct kpy_shelf *shelf, u32 szidx)
-{
-	struct kpy_magazine *mag = shelf_pop(shelf);
-
-	if (!mag) {
-		raw_spin_lock(&heap->lock);
-		shelf_move(&heap->depot[szidx], shelf, EXCHANGE);
-		empties_level(heap, this_cpu_ptr(heap->cpu));
-		raw_spin_unlock(&heap->lock);
-		mag = shelf_pop(shelf);
-	}
-	return mag;
-}
-
-/**
- * kpy_percpu_take_magazine() - %KPY_MAG_BLOCKS blocks at once
- * @heap: of mode percpu
- * @szidx: their class
- * @blocks: filled in
- *
- * Context: Any but NMI.  May take heap->lock.
- * Return: how many, or 0: there is no full magazine.
- */
-u32 kpy_percpu_take_magazine(struct kpy_heap *heap, u32 szidx, void **blocks)
-{
-	struct kpy_magazine *mag = NULL;
-	struct kpy_cpu *cpu;
-	unsigned long flags;
-
-	local_irq_save(flags);
-	cpu = this_cpu_ptr(heap->cpu);
-	if (!static_branch_unlikely(&kpy_alloc_slowly))
-		mag = take_magazine(heap, &cpu->shelf[szidx], szidx);
-	if (mag) {
-		memcpy(blocks, mag->block, sizeof(mag->block));
-		this_front(heap, szidx)->state += KPY_MAG_BLOCKS * KPY_FRONT_ALLOC;
-		mag_push(&cpu->empties, mag);
-		cpu->nr_empties++;
-	}
-	local_irq_restore(flags);
-	return mag ? KPY_MAG_BLOCKS : 0;
-}
-
-/**
- * kpy_percpu_get_empty() - an empty magazine to be filled
- * @heap: of mode percpu
- *
- * Context: Any but NMI.  May take heap->lock.
- * Return: the magazine, or NULL.
- */
-struct kpy_magazine *kpy_percpu_get_empty(struct kpy_heap *heap)
-{
-	struct kpy_magazine *mag = NULL;
-	struct kpy_cpu *cpu;
-	unsigned long flags;
-
-	local_irq_save(flags);
-	cpu = this_cpu_ptr(heap->cpu);
-	if (static_branch_unlikely(&kpy_free_slowly))
-		goto out;
-	if (!cpu->nr_empties) {
-		raw_spin_lock(&heap->lock);
-		empties_level(heap, cpu);
-		raw_spin_unlock(&heap->lock);
-	}
-	mag = mag_pop(&cpu->empties);
-	cpu->nr_empties -= !!mag;
-out:
-	local_irq_restore(flags);
-	return mag;
-}
-
-/**
- * kpy_percpu_put_magazine() - what kpy_percpu_get_empty() gave
- * @heap: of mode percpu
- * @szidx: class of the blocks in it
- * @mag: the magazine
- * @full: it is full now, else empty
- *
- * Context: Any but NMI.  May take heap->lock.
- */
-void kpy_percpu_put_magazine(struct kpy_heap *heap, u32 szidx, struct kpy_magazine *mag, bool full)
-{
-	struct kpy_shelf *shelf;
-	struct kpy_cpu *cpu;
-	unsigned long flags;
-
-	local_irq_save(flags);
-	cpu = this_cpu_ptr(heap->cpu);
-	shelf = &cpu->shelf[szidx];
-	if (!full) {
-		mag_push(&cpu->empties, mag);
-		cpu->nr_empties++;
-		goto out;
-	}
-	if (shelf->nr >= SHELF_MAX) {
-		raw_spin_lock(&heap->lock);
-		shelf_move(shelf, &heap->depot[szidx], EXCHANGE);
-		empties_level(heap, cpu);
-		raw_spin_unlock(&heap->lock);
-	}
-	shelf_push(shelf, mag);
-out:
-	local_irq_restore(flags);
 }
 
 /**
@@ -577,14 +453,9 @@ void kpy_snapshot_cpu(struct kpy_heap *heap, int cpu, u32 szidx, struct kpy_cpu_
  */
 u32 kpy_percpu_block_size(const struct kpy_heap *heap, const void *ptr)
 {
-	unsigned long offset;
+	int szidx = vouched_class(heap, ptr);
 
-	if (!kpy_may_be_pooled(ptr))
-		return 0;
-	offset = kpy_tag_of(ptr, heap->pool_mask) ^ heap->front_tag;
-	if (offset >= KPY_SECRET_BIT)
-		return 0;
-	return kpy_class_size(heap, offset / sizeof(struct kpy_front));
+	return szidx >= 0 ? kpy_class_size(heap, szidx) : 0;
 }
 
 /**
@@ -663,8 +534,7 @@ static void fill_front_of(struct kpy_heap *heap)
 	for (size = 0; size <= KPY_SMALL_MAX; size++)
 		heap->fast.front[size] = &no_front;
 	for (size = 1; heap->front[KPY_FRONT_TASK] && size <= heap->geo.max_small; size++)
-		heap->fast.front[size] = heap->front[KPY_FRONT_TASK] +
-				       ((size - 1) >> heap->align_shift);
+		heap->fast.front[size] = heap->front[KPY_FRONT_TASK] + kpy_class_of(heap, size);
 }
 
 static void init_cpu(struct kpy_heap *heap, int cpu)
@@ -723,42 +593,6 @@ void kpy_percpu_exit(struct kpy_heap *heap)
 	free_percpu(heap->cpu);
 	for (kind = 0; kind < KPY_NR_FRONTS; kind++)
 		free_percpu(heap->front[kind]);
-}
-
-/*
- * Events of small blocks fire under heap->lock.  When the first tracer comes, who
- * is in a fast path is waited for, so that from then on all are seen.
- */
-static int slow_down(struct static_key_false *key)
-{
-	static_branch_inc(key);
-	return kpy_trace_pools_reg();
-}
-
-static void speed_up(struct static_key_false *key)
-{
-	kpy_trace_pools_unreg();
-	static_branch_dec(key);
-}
-
-int kpy_trace_alloc_reg(void)
-{
-	return slow_down(&kpy_alloc_slowly);
-}
-
-void kpy_trace_alloc_unreg(void)
-{
-	speed_up(&kpy_alloc_slowly);
-}
-
-int kpy_trace_free_reg(void)
-{
-	return slow_down(&kpy_free_slowly);
-}
-
-void kpy_trace_free_unreg(void)
-{
-	speed_up(&kpy_free_slowly);
 }
 
 /**

@@ -69,7 +69,7 @@
 #define KPY_LARGE_FIRST		512	/* bytes of the smallest large blocks in fronts */
 #define KPY_LARGE_KINDS		5	/* each twice the one before: up to 8 KiB */
 #define KPY_LARGE_MAX		(KPY_LARGE_FIRST << (KPY_LARGE_KINDS - 1))
-#define KPY_MAG_BLOCKS		47	/* of a magazine */
+#define KPY_MAG_BLOCKS		48	/* of a magazine */
 
 static_assert(KPY_ARENA_MAX / KPY_POOL_MIN <= U16_MAX);
 static_assert(KPY_SMALL_MAX * 2 <= KPY_POOL_MIN - 64, "a pool has at least two blocks");

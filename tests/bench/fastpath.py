@@ -71,6 +71,7 @@ OF_PAIR = [
     (re.compile(r'mov 0x18\(R\),R'), 'tag', []),
     (re.compile(r'cmp 0x18\(R\),R'), 'tag', ['e']),
     (re.compile(r'mov 0x(10|20)\(R\),R'), 'loop', []),
+    (re.compile(r'mov 0x28\(R\),R'), 'zero', []),
     (re.compile(r'add \$0x1,R'), 'loop', []),
     (re.compile(r'cmp R,R'), 'loop', ['ne', 'b']),
 ]

@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * L3, mode percpu: many blocks of a class at once.  Whole magazines go between the
+ * caller's array and the CPU's shelf, by the front; what is less than one goes to
+ * the front or comes from it.
+ */
+#include <linux/minmax.h>
+#include <linux/string.h>
+
+#include "internal.h"
+#include "magazine.h"
+
+#define AT_ONCE		256	/* blocks, for so long interrupts are off */
+
+static struct kpy_magazine *full_magazine(struct kpy_heap *heap, struct kpy_shelf *shelf, u32 szidx)
+{
+	if (!shelf->nr)
+		kpy_percpu_exchange(heap, &heap->depot[szidx], shelf, EXCHANGE);
+	return shelf_pop(shelf);
+}
+
+/* An empty one, and there is room for it on the shelf. */
+static struct kpy_magazine *empty_magazine(struct kpy_heap *heap, struct kpy_cpu *cpu, u32 szidx)
+{
+	struct kpy_shelf *shelf = &cpu->shelf[szidx];
+
+	if (shelf->nr >= SHELF_MAX)
+		kpy_percpu_exchange(heap, shelf, &heap->depot[szidx], EXCHANGE);
+	else if (!cpu->nr_empties)
+		kpy_percpu_exchange(heap, shelf, &heap->depot[szidx], 0);
+	return empty_pop(cpu);
+}
+
+static u32 take_magazines(struct kpy_heap *heap, u32 szidx, u32 count, void **blocks)
+{
+	struct kpy_cpu *cpu = this_cpu_ptr(heap->cpu);
+	struct kpy_magazine *mag;
+	u32 n;
+
+	for (n = 0; count - n >= KPY_MAG_BLOCKS; n += KPY_MAG_BLOCKS) {
+		mag = full_magazine(heap, &cpu->shelf[szidx], szidx);
+		if (!mag)
+			break;
+		memcpy(blocks + n, mag->block, sizeof(mag->block));
+		empty_push(cpu, mag);
+	}
+	return n;
+}
+
+static u32 take_from_front(struct kpy_heap *heap, struct kpy_front *f, u32 szidx, u32 count,
+			   void **blocks)
+{
+	void **from;
+	u32 n, i;
+
+	if (!count || (front_is_empty(f) && !kpy_percpu_refill(heap, f, szidx)))
+		return 0;
+	n = min(count, kpy_front_blocks(f->state));
+	f->state -= n * sizeof(void *);
+	from = kpy_front_top(f) + 1;
+	/* memcpy() is for more than this. */
+#pragma GCC unroll 4
+	for (i = 0; i < n; i++)
+		blocks[i] = from[i];
+	return n;
+}
+
+/**
+ * kpy_percpu_alloc_many() - small blocks of a size, without growing the heap
+ * @heap: of mode percpu
+ * @size: bytes of each
+ * @count: how many are wanted
+ * @blocks: filled in
+ *
+ * Context: Any but NMI.  May take heap->lock.
+ * Return: how many there were at hand; 0 too while each has to be seen under the lock.
+ */
+u32 kpy_percpu_alloc_many(struct kpy_heap *heap, size_t size, u32 count, void **blocks)
+{
+	u32 szidx = kpy_class_of(heap, size), n = 0;
+	struct kpy_front *f;
+	unsigned long flags;
+
+	count = min(count, AT_ONCE);
+	local_irq_save(flags);
+	if (static_branch_unlikely(&kpy_alloc_slowly))
+		goto out;
+	f = this_front(heap, szidx);
+	n = take_magazines(heap, szidx, count, blocks);
+	n += take_from_front(heap, f, szidx, count - n, blocks + n);
+	f->state += n * KPY_FRONT_ALLOC;
+out:
+	local_irq_restore(flags);
+	return n;
+}
+
+/* Copies a block if its pool says @tag; what is copied in vain does no harm. */
+static __always_inline bool copy_one(void **to, void **block, unsigned long tag,
+				     unsigned long pool_mask)
+{
+	void *pool = (void *)((unsigned long)*block & pool_mask);
+
+	*to = *block;
+	return likely(kpy_may_be_pooled(pool)) && likely(kpy_tag_of(pool, -1UL) == tag);
+}
+
+/* Copies blocks as long as their pools say @tag, and returns how many. */
+static __always_inline u32 copy_tagged(void **to, u32 count, void **blocks, unsigned long tag,
+				       unsigned long pool_mask)
+{
+	unsigned long i;
+
+	for (i = 0; i + 4 <= count; i += 4) {
+		if (!copy_one(to + i, blocks + i, tag, pool_mask) ||
+		    !copy_one(to + i + 1, blocks + i + 1, tag, pool_mask) ||
+		    !copy_one(to + i + 2, blocks + i + 2, tag, pool_mask) ||
+		    !copy_one(to + i + 3, blocks + i + 3, tag, pool_mask))
+			break;
+	}
+	while (i < count && copy_one(to + i, blocks + i, tag, pool_mask))
+		i++;
+	return i;
+}
+
+static u32 fill_magazines(struct kpy_heap *heap, u32 szidx, unsigned long tag, u32 count,
+			  void **blocks)
+{
+	struct kpy_cpu *cpu = this_cpu_ptr(heap->cpu);
+	struct kpy_magazine *mag;
+	u32 n;
+
+	for (n = 0; count - n >= KPY_MAG_BLOCKS; n += KPY_MAG_BLOCKS) {
+		mag = empty_magazine(heap, cpu, szidx);
+		if (!mag)
+			break;
+		if (copy_tagged(mag->block, KPY_MAG_BLOCKS, blocks + n, tag,
+				heap->pool_mask) < KPY_MAG_BLOCKS) {
+			empty_push(cpu, mag);
+			break;
+		}
+		shelf_push(&cpu->shelf[szidx], mag);
+	}
+	return n;
+}
+
+static u32 put_to_front(struct kpy_heap *heap, struct kpy_front *f, u32 szidx, unsigned long tag,
+			u32 count, void **blocks)
+{
+	u32 used = kpy_front_blocks(f->state), n;
+
+	if (count > KPY_FRONT_BLOCKS - used && used >= KPY_MAG_BLOCKS &&
+	    kpy_percpu_make_room(heap, f, szidx))
+		used -= KPY_MAG_BLOCKS;
+	n = min(count, KPY_FRONT_BLOCKS - used);
+	n = copy_tagged(kpy_front_top(f) + 1, n, blocks, tag, heap->pool_mask);
+	f->state += n * sizeof(void *);
+	return n;
+}
+
+/**
+ * kpy_percpu_free_many() - take blocks back as long as they are small ones of a class
+ * @heap: of mode percpu
+ * @count: how many there are
+ * @blocks: the blocks
+ *
+ * Context: Any but NMI.  May take heap->lock.
+ * Return: how many were taken; 0 if somebody has to look at the first one.
+ */
+u32 kpy_percpu_free_many(struct kpy_heap *heap, u32 count, void **blocks)
+{
+	int szidx = vouched_class(heap, *blocks);
+	struct kpy_front *f;
+	unsigned long tag, flags;
+	u32 n = 0;
+
+	if (szidx < 0)
+		return 0;
+	count = min(count, AT_ONCE);
+	tag = heap->front_tag ^ szidx * sizeof(struct kpy_front);
+	local_irq_save(flags);
+	f = this_front(heap, szidx);
+	if (static_branch_unlikely(&kpy_free_slowly) || *kpy_front_top(f) == *blocks)
+		goto out;
+	n = fill_magazines(heap, szidx, tag, count, blocks);
+	n += put_to_front(heap, f, szidx, tag, count - n, blocks + n);
+out:
+	local_irq_restore(flags);
+	return n;
+}
