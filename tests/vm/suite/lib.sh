@@ -124,8 +124,8 @@ logged() { dmesg -c | sed 's/^\[[^]]*\] //; /^hrtimer: interrupt took/d; /^clock
 
 # settles NAME WANTED COMMAND...: what it prints becomes true within some seconds
 settles() {
-	local name="$1" wanted="$2" i=0
+	local name="$1" wanted="$2" got i=0
 	shift 2
-	while [ $i -lt 100 ] && [ "$("$@")" != "$wanted" ]; do sleep 0.1; i=$((i + 1)); done
-	is "$name" "$("$@")" "$wanted"
+	while got=$("$@"); [ "$got" != "$wanted" ] && [ $i -lt 100 ]; do sleep 0.1; i=$((i + 1)); done
+	is "$name" "$got" "$wanted"
 }
