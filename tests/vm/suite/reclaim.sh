@@ -10,15 +10,7 @@ W=/sys/kernel/debug/kpylab/work
 H=$K/heaps/h
 COUNT=${slow:+10000}
 COUNT=${COUNT:-200000}
-NOISE=128			# pages that come and go in a guest of its own accord
-
-# Pages on per-CPU lists are free, too.
-free_pages() {
-	echo 1 > /proc/sys/vm/drop_caches
-	for shrink in /sys/kernel/slab/*/shrink; do echo 1 > $shrink; done
-	echo 1 > /proc/sys/vm/stat_refresh
-	awk '$1 == "nr_free_pages" || $1 == "count:" { n += $2 } END { print n }' /proc/zoneinfo
-}
+NOISE=64			# pages that come and go of their own accord, see known_pages
 
 counter() { value $1 $H/counters; }
 held() { echo $(($(counter held_bytes) / 4096)); }
@@ -57,24 +49,24 @@ trims() {
 	must $K/create "h $1"
 	must $B/control 'heap h'
 	must $B/control "hold none $COUNT mixed"
-	before=$(free_pages)
+	before=$(known_pages)
 	must $B/control 'release all'
 	must $B/control "hold kpymalloc $COUNT mixed"
 	adds_up "$1: all"
 	must $B/control 'release 90 1'
 	adds_up "$1: a tenth"
 	must $H/trim 1
-	at_most "$1: trimmed" $((before - $(free_pages))) $(($(used) * 102 / 100 + NOISE))
+	at_most "$1: trimmed" $((before - $(known_pages))) $(($(used) * 102 / 100 + NOISE))
 	at_most "  as the heap has it" $(held) $(($(used) * 102 / 100))
 	adds_up "$1: trimmed"
 	must $B/control 'release 99 2'
 	must $H/trim 1
-	at_most "$1: a thousandth" $((before - $(free_pages))) $(($(used) * 102 / 100 + NOISE))
+	at_most "$1: a thousandth" $((before - $(known_pages))) $(($(used) * 102 / 100 + NOISE))
 	adds_up "$1: a thousandth"
 	must $B/control 'release 100 1'
 	must $H/trim 1
 	is "$1: none" "$(held) $(counter holes) $(sed -n '1s/.* \([0-9]*\) arenas.*/\1/p' $H/arenas)" "0 0 0"
-	at_most "  as the page allocator has it" $((before - $(free_pages))) $NOISE
+	at_most "  as the page allocator has it" $((before - $(known_pages))) $NOISE
 	must $B/control 'release all'
 	must $B/control heap
 	must $K/destroy h
