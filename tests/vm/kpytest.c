@@ -3,7 +3,8 @@
  * kpytest.ko: a client that misuses its heap, to see what becomes of it.
  *
  * `insmod kpytest.ko do=WHAT` makes the heap "kpytest" and does WHAT to it, two
- * times over; the heap stays to be looked at until rmmod destroys it.
+ * times over; the heap stays to be looked at until rmmod destroys it.  It is of mode
+ * percpu if percpu=1, nothing is reported if silent=1.
  */
 #include <linux/err.h>
 #include <linux/module.h>
@@ -15,6 +16,14 @@
 static char *what = "";
 module_param_named(do, what, charp, 0400);
 MODULE_PARM_DESC(do, "what to do wrong");
+
+static bool percpu;
+module_param(percpu, bool, 0400);
+MODULE_PARM_DESC(percpu, "on a heap of mode percpu");
+
+static bool silent;
+module_param(silent, bool, 0400);
+MODULE_PARM_DESC(silent, "only count it");
 
 static struct kpy_heap *heap;
 
@@ -48,6 +57,15 @@ static noinline void free_foreign(void)
 	kfree(block);
 }
 
+static noinline void free_foreign_large(void)
+{
+	void *block = kmalloc(2000, GFP_KERNEL);
+
+	kpy_free(heap, block);
+	kpy_free(heap, block);
+	kfree(block);
+}
+
 static noinline void free_inside(void)
 {
 	char *block = kpy_alloc(heap, 100, GFP_KERNEL);
@@ -57,9 +75,27 @@ static noinline void free_inside(void)
 	kpy_free(heap, block);
 }
 
+static noinline void free_inside_large(void)
+{
+	char *block = kpy_alloc(heap, 8000, GFP_KERNEL);
+
+	kpy_free(heap, block + 8);
+	kpy_free(heap, block + 4096);
+	kpy_free(heap, block);
+}
+
 static noinline void realloc_freed(void)
 {
 	void *block = kpy_alloc(heap, 100, GFP_KERNEL);
+
+	kpy_free(heap, block);
+	if (kpy_realloc(heap, block, 200, GFP_KERNEL) || kpy_usable_size(heap, block))
+		pr_err("kpytest: a freed block was taken for a live one\n");
+}
+
+static noinline void realloc_freed_large(void)
+{
+	void *block = kpy_alloc(heap, 3000, GFP_KERNEL);
 
 	kpy_free(heap, block);
 	if (kpy_realloc(heap, block, 200, GFP_KERNEL) || kpy_usable_size(heap, block))
@@ -85,8 +121,11 @@ static const struct {
 	{ "double_free", double_free },
 	{ "double_free_large", double_free_large },
 	{ "free_foreign", free_foreign },
+	{ "free_foreign_large", free_foreign_large },
 	{ "free_inside", free_inside },
+	{ "free_inside_large", free_inside_large },
 	{ "realloc_freed", realloc_freed },
+	{ "realloc_freed_large", realloc_freed_large },
 	{ "leave_live", leave_live },
 };
 
@@ -95,6 +134,8 @@ static int __init kpytest_init(void)
 	struct kpy_heap_params params = {
 		.name = "kpytest",
 		.geometry = *kpy_preset("cpython-3.10"),
+		.mode = percpu ? KPY_MODE_PERCPU : KPY_MODE_CLASSIC,
+		.flags = silent ? KPY_HEAP_SILENT : 0,
 	};
 	unsigned int i;
 

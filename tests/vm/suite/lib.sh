@@ -8,6 +8,7 @@ K=/sys/kernel/debug/kpymalloc
 L=/sys/kernel/debug/kpylab/replay
 W=/sys/kernel/debug/kpylab/work
 H=$K/heaps/h
+ONLINE=/sys/devices/system/cpu/cpu1/online
 passed=0 failed=0
 slow=$(ls /sys/kernel/debug | grep kmemleak)	# the debug kernel: some 10 times
 
@@ -86,6 +87,55 @@ end() {
 
 # work COMMAND...: of kpylab's workload
 work() { for command; do must $W/control "$command"; done; }
+
+# on CPU COMMAND: of the workload
+on() { taskset $((1 << $1)) sh -c "echo '$2' > $W/control"; }
+
+# run_to OP: also if memory is short now and then
+run_to() {
+	local tries=0
+
+	until printf "run $1" | ./wr $L/control | grep -q OK; do
+		tries=$((tries + 1))
+		case $(cat $L/error) in
+		"memory is low"*) [ $tries -lt 600 ] || { not_ok "run $1" "memory stays low"; finish; } ;;
+		*) not_ok "run $1" "$(cat $L/error)"; finish ;;
+		esac
+		sleep 0.1
+	done
+}
+
+# class_lines STATS: class, size, pools, blocks in use, blocks available
+class_lines() { grep -E '^ *[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+$' $1; }
+
+# Until the file stop is there: a processor that comes and goes; readers of all that a heap shows.
+cpus_come_and_go() {
+	while [ ! -e stop ]; do
+		echo 0 > $ONLINE && echo gone >> did
+		sleep 0.2
+		echo 1 > $ONLINE
+		sleep 0.3
+	done
+}
+
+readers() {
+	while [ ! -e stop ]; do
+		cat $H/* > /dev/null 2>&1
+		[ "$(cat $H/validate)" = ok ] || echo "# $(cat $H/validate)"
+	done
+}
+
+# meanwhile COMMAND...: the commands, until a test is over
+meanwhile() {
+	rm -f stop did
+	for command; do $command & done
+}
+
+over() {
+	touch stop
+	wait
+	echo 1 > $ONLINE
+}
 
 # script COMMAND...: /tmp/work has them done, to be run under kpy
 script() {

@@ -6,10 +6,8 @@
 # kernels: 6.12 6.1 rt debug
 . ./lib.sh
 
-W=/sys/kernel/debug/kpylab/work
 B=/sys/kernel/debug/kpylab/bench
 H=$K/heaps/p
-ONLINE=/sys/devices/system/cpu/cpu1/online
 MARKS=/proc/sys/vm/min_free_kbytes
 
 trace=churn steps=8 rounds=2 blocks=40000 heaps=24
@@ -33,7 +31,6 @@ in_all() {
 }
 
 cached() { in_all $H/cpus 'task irq shelf'; }
-class_lines() { grep -E '^ *[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+$' $1; }
 used() { class_lines stats | awk '{ n += $4 } END { print n + 0 }'; }
 arenas() { sed -n 's/.* \([0-9]*\) arenas, .*/\1/p' $H/arenas; }
 
@@ -74,20 +71,6 @@ test_mode() {
 	adds_up "an empty heap"
 }
 
-# run_to OP: also if memory is short now and then
-run_to() {
-	local tries=0
-
-	until printf "run $1" | ./wr $L/control | grep -q OK; do
-		tries=$((tries + 1))
-		case $(cat $L/error) in
-		"memory is low"*) [ $tries -lt 600 ] || { not_ok "run $1" "memory stays low"; finish; } ;;
-		*) not_ok "run $1" "$(cat $L/error)"; finish ;;
-		esac
-		sleep 0.1
-	done
-}
-
 # checkpoints NAME: a replay in steps, looked at after each one, then all freed
 checkpoints() {
 	local all=$(value ops_total $L/status) i
@@ -125,9 +108,6 @@ test_two_users() {
 		must $L/control rewind
 	done
 }
-
-# on CPU COMMAND: of the workload
-on() { taskset $((1 << $1)) sh -c "echo '$2' > $W/control"; }
 
 # What one frees another has had, in both directions.
 test_cross() {
@@ -172,17 +152,8 @@ test_cpu_goes() {
 	adds_up "it is back"
 }
 
-# Until the file stop is there: processors that come and go; caches that are shrunk; memory
-# that runs low; interrupts that use the heap; readers of all that it shows.
-cpus_come_and_go() {
-	while [ ! -e stop ]; do
-		echo 0 > $ONLINE && echo gone >> did
-		sleep 0.2
-		echo 1 > $ONLINE
-		sleep 0.3
-	done
-}
-
+# Until the file stop is there, beside those of lib.sh: caches that are shrunk; memory that
+# runs low; interrupts that use the heap.
 shrink() {
 	while [ ! -e stop ]; do
 		echo 2 > /proc/sys/vm/drop_caches
@@ -211,25 +182,6 @@ interrupts() {
 		done
 		echo clear > $B/control
 	done
-}
-
-readers() {
-	while [ ! -e stop ]; do
-		cat $H/* > /dev/null 2>&1
-		[ "$(cat $H/validate)" = ok ] || echo "# $(cat $H/validate)"
-	done
-}
-
-# meanwhile COMMAND...: the commands, until a test is over
-meanwhile() {
-	rm -f stop did
-	for command; do $command & done
-}
-
-over() {
-	touch stop
-	wait
-	echo 1 > $ONLINE
 }
 
 test_hotplug() {
