@@ -334,32 +334,41 @@ static bool check_arenas(struct check *check)
 static void check_totals(struct check *check)
 {
 	struct kpy_heap *heap = check->heap;
-	struct kpy_counters now;
 	u64 in_use = 0;
 	u32 i;
 
 	for (i = 0; i < heap->nr_classes; i++) {
 		const struct kpy_class *class = &heap->class[i];
-		u64 cached = kpy_percpu_cached(heap, i);
 
-		in_use += class->in_use - cached;
+		in_use += class->in_use;
 		if (check->found[i] != check->used[i])
 			fail(check, "I3: class %u: %llu pools partly used, %llu in usedpools",
 			     i, check->found[i], check->used[i]);
 		else if (check->pools[i] != class->pools || check->in_use[i] != class->in_use)
 			fail(check, "I10: class %u: %llu pools, %llu blocks; counted %llu, %llu",
 			     i, check->pools[i], check->in_use[i], class->pools, class->in_use);
-		else if (cached > class->in_use)
-			fail(check, "I10: class %u: %llu blocks cached, but %llu in use",
-			     i, cached, class->in_use);
 	}
-	kpy_count_small(heap, &now);
-	if (!check->err && in_use != now.allocs - now.frees)
+	/* In mode percpu blocks are not counted when they are freed. */
+	if (!check->err && !heap->cpu && in_use != heap->c.allocs - heap->c.frees)
 		fail(check, "I10: %llu blocks in use, %llu allocs, %llu frees",
-		     in_use, now.allocs, now.frees);
+		     in_use, heap->c.allocs, heap->c.frees);
 }
 
-static u64 look_at_large(struct check *check)
+static void check_cached(struct check *check)
+{
+	struct kpy_heap *heap = check->heap;
+	u64 cached;
+	u32 i;
+
+	for (i = 0; i < heap->nr_classes; i++) {
+		cached = kpy_percpu_cached(heap, i);
+		if (cached > heap->class[i].in_use)
+			fail(check, "I10: class %u: %llu blocks cached, but %llu in use",
+			     i, cached, heap->class[i].in_use);
+	}
+}
+
+static u64 look_at_fronts(struct check *check)
 {
 	struct kpy_heap *heap = check->heap;
 	unsigned long flags;
@@ -368,6 +377,7 @@ static u64 look_at_large(struct check *check)
 	raw_spin_lock_irqsave(&heap->lock, flags);
 	check->err = 0;
 	clock = heap_clock(heap);
+	check_cached(check);
 	check_large_live(check);
 	raw_spin_unlock_irqrestore(&heap->lock, flags);
 	return clock;
@@ -378,18 +388,18 @@ static u64 look_at_large(struct check *check)
  * So those who are at it are waited for, and if somebody came meanwhile it proves
  * nothing.
  */
-static void check_large_fronts(struct check *check)
+static void check_fronts(struct check *check)
 {
-	u64 before = look_at_large(check);
+	u64 before = look_at_fronts(check);
 	int err;
 
 	if (!check->err)
 		return;
 	synchronize_rcu();
-	look_at_large(check);
+	look_at_fronts(check);
 	err = check->err;
 	synchronize_rcu();
-	if (!err || look_at_large(check) != before)
+	if (!err || look_at_fronts(check) != before)
 		check->err = 0;
 }
 
@@ -430,7 +440,7 @@ int kpy_heap_validate(struct kpy_heap *heap, char *why, size_t len)
 		raw_spin_unlock_irqrestore(&heap->lock, flags);
 	}
 	if (!check->err && check->heap->cpu)
-		check_large_fronts(check);
+		check_fronts(check);
 	if (!check->err)
 		strscpy(why, "ok", len);
 	err = check->err;

@@ -36,7 +36,8 @@
  *   I8  the heap: arena_map names the slot of each arena, and no other
  *   I9  the heap: a wholly free arena is the last usable one and has no holes
  *                 (keep-last, pool), or there is none (always)
- *   I10 the heap: allocs - frees == sum of in_use == sum of count
+ *   I10 the heap: sum of in_use == sum of count, == allocs - frees in mode classic;
+ *                 in mode percpu fronts and magazines have no more of a class
  *   I11 the heap: the large blocks in the table, less those in fronts
  *                 == large_blocks, large_bytes
  *   I12 an arena: npools + pools marked in holes, all of them carved, == pools per
