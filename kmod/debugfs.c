@@ -14,6 +14,7 @@
 #include <linux/capability.h>
 #include <linux/debugfs.h>
 #include <linux/fs.h>
+#include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/seq_file.h>
 #include <linux/slab.h>
@@ -254,11 +255,12 @@ static int arenas_show(struct seq_file *m, void *v)
 		return -ENOMEM;
 	seq_printf(m, "%u slots, %u arenas, %u usable\n\n", snap->nr_slots, snap->nr_arenas,
 		   snap->nr_usable);
-	seq_puts(m, "slot     serial  pools  nfree  carved  address\n");
+	seq_puts(m, "slot     serial  pools  nfree  carved  node  address\n");
 	for (i = 0; i < snap->nr_arenas; i++) {
 		arena = &snap->arenas[i];
-		seq_printf(m, "%4u %10llu %6u %6u %7u  %p\n", arena->slot, arena->serial,
-			   heap->pools_per_arena, arena->nfreepools, arena->ncarved,
+		seq_printf(m, "%4u %10llu %6u %6u %7u %5d  %p\n", arena->slot,
+			   arena->serial, heap->pools_per_arena, arena->nfreepools, arena->ncarved,
+			   page_to_nid(virt_to_page((void *)arena->address)),
 			   (void *)arena->address);
 	}
 	seq_puts(m, "\nusable_arenas\n");

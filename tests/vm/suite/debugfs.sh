@@ -89,7 +89,7 @@ alloc_failures 0 limit_failures 0 bad_pointers 0 "
 	is "arenas of an empty heap" "$(cat $K/heaps/h/arenas)" "\
 0 slots, 0 arenas, 0 usable
 
-slot     serial  pools  nfree  carved  address
+slot     serial  pools  nfree  carved  node  address
 
 usable_arenas"
 	is "pools of an empty heap" "$(cat $K/heaps/h/pools)" \
