@@ -409,7 +409,7 @@ def refill_table(figures):
         rows.append([name, f'{kept:.1f}', f'{again:.1f}', f'{size >> 10} KiB', f'{taken:.0f}',
                      f'{taken * 4096 / size:.0f}'])
     head = ['instructions', 'a block, no page went back', 'a block, most did',
-            'a slab or pool has', 'so one takes', '4 KiB of it']
+            'size of a slab or pool', 'so one costs', '4 KiB of it']
     return table(head, rows)
 
 
@@ -482,8 +482,9 @@ def markdown(data):
         if figures['cycles']:
             text += ['### Cycles of a real processor, init_on_alloc=0', '',
                      cycles_table(figures['cycles']), '']
-        text += ['### Recorded programs, requests of up to 512 B, init_on_alloc=0', '',
-                 trace_table(figures['exact']['exact-off']), '']
+        for name, options in OPTIONS:
+            text += [f'### Recorded programs, requests of up to 512 B, {options}', '',
+                     trace_table(figures['exact'][name]), '']
         if kernel == GOAL_KERNEL:
             text += ['### What the instructions of the fast paths buy', '',
                      table(*fastpath.account()), '']
