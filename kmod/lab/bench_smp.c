@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * Times threads, each bound to a CPU, with interrupts and preemption as users
- * have them.  The time is that of a thread, on the average: all of them start
- * together, and who is done goes on until all others are, so that the load is
- * the same from the first op to the last.  Of two that hand blocks over it is
- * that of the one who takes longer.
+ * have them.  All of them start together.  The first one that is done sees what the
+ * others did meanwhile: the time is what each would have taken had they done as much,
+ * so that a CPU which was away, as one that is emulated may be, does not look like one
+ * that is in nobody's way.  Of two that hand blocks over it is that from the first
+ * op of the one to the last of the other.
  */
 #include <linux/completion.h>
 #include <linux/cpumask.h>
@@ -33,7 +34,9 @@ struct worker;
  * @run: what they do
  * @ready: threads that have come to the start
  * @busy: threads that are not done
- * @nr: threads
+ * @workers: the threads
+ * @nr: of them
+ * @time: that the first one took which was done, by what all did
  * @failed: there was no memory
  * @head: blocks that the producer has put into the ring
  * @tail: blocks that the consumer has freed
@@ -42,7 +45,9 @@ struct crowd {
 	const struct bench_run *run;
 	atomic_t ready;
 	atomic_t busy;
+	struct worker *workers;
 	unsigned int nr;
+	struct bench_time time;
 	bool failed;
 	u32 head ____cacheline_aligned_in_smp;
 	u32 tail ____cacheline_aligned_in_smp;
@@ -54,7 +59,9 @@ struct crowd {
  * @work: does some ops and says how many
  * @task: the thread
  * @job: with blocks of its own, but for a ring's
- * @time: it took
+ * @ops: it has done
+ * @start: when it began
+ * @end: when it had done its ops
  * @done: it has ended
  */
 struct worker {
@@ -62,7 +69,9 @@ struct worker {
 	u32 (*work)(struct worker *w);
 	struct task_struct *task;
 	struct bench_job job;
-	struct bench_time time;
+	u32 ops;
+	struct bench_time start;
+	struct bench_time end;
 	struct completion done;
 };
 
@@ -134,22 +143,39 @@ static void wait_for_others(struct crowd *c)
 		cond_resched();
 }
 
+static struct bench_time now(void)
+{
+	return (struct bench_time){ .ns = ktime_get_ns(), .cycles = get_cycles() };
+}
+
 static void work(struct worker *w)
 {
-	u64 ns = ktime_get_ns(), cycles = get_cycles();
-	u32 done = 0;
-
-	while (done < w->crowd->run->ops && !READ_ONCE(w->crowd->failed)) {
-		done += w->work(w);
+	w->start = now();
+	while (w->ops < w->crowd->run->ops && !READ_ONCE(w->crowd->failed)) {
+		WRITE_ONCE(w->ops, w->ops + w->work(w));	/* for sum_up() */
 		cond_resched();
 	}
-	w->time.cycles = get_cycles() - cycles;
-	w->time.ns = ktime_get_ns() - ns;
+	w->end = now();
+}
+
+/* By the first one that is done. */
+static void sum_up(struct worker *w)
+{
+	struct crowd *c = w->crowd;
+	u64 wanted = (u64)c->nr * c->run->ops, done = 0;
+	unsigned int i;
+
+	for (i = 0; i < c->nr; i++)
+		done += READ_ONCE(c->workers[i].ops);
+	done = max(done, 1ULL);			/* without memory there may be none */
+	c->time.ns = div64_u64((w->end.ns - w->start.ns) * wanted, done);
+	c->time.cycles = div64_u64((w->end.cycles - w->start.cycles) * wanted, done);
 }
 
 static void keep_company(struct worker *w)
 {
-	atomic_dec(&w->crowd->busy);
+	if (atomic_dec_return(&w->crowd->busy) == w->crowd->nr - 1)
+		sum_up(w);
 	while (!in_pair(w) && atomic_read(&w->crowd->busy) && !READ_ONCE(w->crowd->failed)) {
 		w->work(w);
 		cond_resched();
@@ -205,24 +231,14 @@ static void workers_stop(struct worker *workers, const struct crowd *c)
 		kthread_stop(workers[i].task);
 }
 
-static void average(struct bench_time *time, const struct worker *workers, unsigned int nr)
+/* From when the first of the two began until the last was done. */
+static struct bench_time both(const struct worker *a, const struct worker *b)
 {
-	unsigned int i;
-
-	for (i = 0; i < nr; i++) {
-		time->ns += div_u64(workers[i].time.ns, nr);
-		time->cycles += div_u64(workers[i].time.cycles, nr);
-	}
-}
-
-static void longest(struct bench_time *time, const struct worker *workers, unsigned int nr)
-{
-	unsigned int i;
-
-	for (i = 0; i < nr; i++) {
-		time->ns = max(time->ns, workers[i].time.ns);
-		time->cycles = max(time->cycles, workers[i].time.cycles);
-	}
+	return (struct bench_time){
+		.ns = max(a->end.ns, b->end.ns) - min(a->start.ns, b->start.ns),
+		.cycles = max(a->end.cycles, b->end.cycles) -
+			  min(a->start.cycles, b->start.cycles),
+	};
 }
 
 /* Threads on @nr CPUs: all do @work; with @other, every second one does that. */
@@ -243,16 +259,14 @@ static int measure(struct bench_run *run, struct bench_time *time, unsigned int 
 				    run->job.blocks + (other ? 0 : i * ROOM));
 		cpu = cpumask_next(cpu, cpu_online_mask);
 	}
+	c.workers = workers;
 	if (!err)
 		workers_run(workers, &c);
 	workers_stop(workers, &c);
 	while (!err && other && work_consume(&workers[1]))
 		;
 	memset(run->job.blocks, 0, run->job.count * sizeof(*run->job.blocks));
-	if (other)
-		longest(time, workers, nr);
-	else
-		average(time, workers, nr);
+	*time = other ? both(&workers[0], &workers[1]) : c.time;
 	kfree(workers);
 	return err ?: c.failed ? bench_refuse(-ENOMEM, "no memory on %u CPUs", nr) : 0;
 }
