@@ -3,7 +3,8 @@
  * kpy pin: who keeps arenas from being given back.  An arena goes back when its
  * last block is freed, so a few blocks can hold a whole one.  For the arenas that
  * are little used: the stacks whose blocks lie in them, and what would come back
- * if a stack freed its blocks.
+ * if a stack freed its blocks.  Holes, pools whose pages went back alone, are not
+ * held by anybody.
  *
  * How full an arena is comes from the module, so blocks from before tracing began
  * are seen, too; nobody knows who asked for them.  While a heap is in use, the
@@ -34,6 +35,8 @@ struct seat {
 struct arena {
 	struct heap *heap;
 	bool there;
+	u64 held;			/* bytes, without those of holes */
+	u64 holes;
 	u64 blocks;			/* in use, as the module says */
 	u64 bytes;
 	u64 seen_blocks;		/* of them, whoever asked for them is known */
@@ -47,8 +50,9 @@ struct heap {
 	char *name;
 	u64 id;
 	u64 arena_size;
+	u64 pool_size;
 	u64 align;
-	bool keep_last;
+	char *release;
 	struct arena *arenas;		/* by slot */
 	u64 nr_slots;
 };
@@ -66,7 +70,7 @@ struct pin {
 static const char doc[] =
 	"Show who keeps arenas from being given back: for arenas that are used to less than PERCENT, "
 	"the stacks whose blocks lie in them. COMES_BACK are the bytes of the arenas that a stack "
-	"holds alone, TOGETHER what comes back if the stacks above free their blocks as well. BYTES "
+	"holds alone, without pools whose pages are given back already, TOGETHER what comes back if the stacks above free their blocks as well. BYTES "
 	"are those of the blocks' classes, OLDEST is in seconds.\v"
 	"EXAMPLES\n"
 	"  kpy pin -d 10                    after ten seconds, all heaps\n"
@@ -137,12 +141,15 @@ static void add_pool(struct heap *h, const char *line)
 {
 	struct arena *a;
 	u64 slot, size = 0, used = 0;
+	bool hole = strstr(line, " hole");
 
 	if (sscanf(line, "%llu %*u %*s %llu %llu", &slot, &size, &used) < 1)
 		return;
 	a = arena_at(h, slot);
 	a->heap = h;
 	a->there = true;
+	a->holes += hole;
+	a->held += hole ? 0 : h->pool_size;
 	a->blocks += used;
 	a->bytes += used * size;
 }
@@ -150,7 +157,7 @@ static void add_pool(struct heap *h, const char *line)
 /* Gives -errno. */
 static int read_heap(struct heap *h)
 {
-	char *text, *rest, *line, *release;
+	char *text, *rest, *line;
 	int err = heap_id(h->name, &h->id);
 
 	if (!err)
@@ -158,10 +165,9 @@ static int read_heap(struct heap *h)
 	if (err)
 		return err;
 	key_u64(text, "arena", &h->arena_size);
+	key_u64(text, "pool", &h->pool_size);
 	key_u64(text, "align", &h->align);
-	release = key_text(text, "release");
-	h->keep_last = release && !strcmp(release, "keep-last");
-	free(release);
+	h->release = key_text(text, "release");
 	free(text);
 	err = heap_file(h->name, "pools", &text);
 	if (err)
@@ -184,6 +190,7 @@ static void free_heap(struct heap *h)
 		}
 	}
 	free(h->arenas);
+	free(h->release);
 	free(h->name);
 	free(h);
 }
@@ -212,7 +219,7 @@ static int add_heap(const char *name, void *arg)
 
 static double occupancy(const struct arena *a)
 {
-	return 100.0 * a->bytes / a->heap->arena_size;
+	return 100.0 * a->bytes / a->held;
 }
 
 /* An arena without any block in use is nobody's fault. */
@@ -299,7 +306,7 @@ static void link_seats(struct arena *a)
 		a->left++;
 	}
 	if (a->left == 1)
-		a->seats->holder->comes_back += a->heap->arena_size;
+		a->seats->holder->comes_back += a->held;
 }
 
 static void fill_seats(struct pin *p)
@@ -331,7 +338,7 @@ static void add_up(struct holders *all)
 	for (size_t i = 0; i < all->nr; i++) {
 		for (struct seat *s = all->list[i]->seats; s; s = s->next_arena)
 			if (!--s->arena->left)
-				together += s->arena->heap->arena_size;
+				together += s->arena->held;
 		all->list[i]->together = together;
 	}
 }
@@ -467,23 +474,30 @@ static void json_holder(const struct pin *p, const struct holder *h)
 struct heap_sum {
 	u64 arenas;
 	u64 pinned;			/* little used ones */
+	u64 held;			/* bytes of those */
+	u64 holes;			/* in those */
 	bool may_keep;			/* of those, one is kept when all is freed */
 };
 
-/* A wholly free arena that is there already is the one that is kept. */
+/* A wholly free arena that is there already is the one that is kept; with holes none is. */
 static struct heap_sum sum_of(const struct pin *p, const struct heap *h)
 {
-	struct heap_sum sum = { .may_keep = h->keep_last };
+	struct heap_sum sum = { 0 };
+	bool free_one = false, whole_one = false;
 
 	for (u64 slot = 0; slot < h->nr_slots; slot++) {
 		const struct arena *a = &h->arenas[slot];
 
 		sum.arenas += a->there;
-		sum.pinned += little_used(p, a);
-		if (a->there && !a->blocks)
-			sum.may_keep = false;
+		free_one |= a->there && !a->blocks;
+		if (!little_used(p, a))
+			continue;
+		sum.pinned++;
+		sum.held += a->held;
+		sum.holes += a->holes;
+		whole_one |= !a->holes;
 	}
-	sum.may_keep &= !!sum.pinned;
+	sum.may_keep = h->release && strcmp(h->release, "always") && whole_one && !free_one;
 	return sum;
 }
 
@@ -493,10 +507,13 @@ static void print_heap(const struct pin *p, const struct heap *h)
 	char bytes[32];
 
 	printf("%s: %llu of %llu arenas are used to less than %g %%, %s bytes\n", h->name,
-	       sum.pinned, sum.arenas, p->below, commas(bytes, sum.pinned * h->arena_size));
+	       sum.pinned, sum.arenas, p->below, commas(bytes, sum.held));
+	if (sum.holes)
+		printf("%s: %llu of their pools are given back already, %s bytes\n", h->name,
+		       sum.holes, commas(bytes, sum.holes * h->pool_size));
 	if (sum.may_keep)
-		printf("%s: release=keep-last: one wholly free arena may be kept, %s bytes\n",
-		       h->name, commas(bytes, h->arena_size));
+		printf("%s: release=%s: one wholly free arena may be kept, %s bytes\n",
+		       h->name, h->release, commas(bytes, h->arena_size));
 }
 
 static void json_heap(const struct pin *p, const struct heap *h)
@@ -508,6 +525,7 @@ static void json_heap(const struct pin *p, const struct heap *h)
 	json_object_object_add(obj, "arena_size", json_object_new_uint64(h->arena_size));
 	json_object_object_add(obj, "arenas", json_object_new_uint64(sum.arenas));
 	json_object_object_add(obj, "pinned", json_object_new_uint64(sum.pinned));
+	json_object_object_add(obj, "holes", json_object_new_uint64(sum.holes));
 	json_object_object_add(obj, "may_keep_one", json_object_new_boolean(sum.may_keep));
 	tracing_json(obj);
 }

@@ -102,6 +102,28 @@ h: release=keep-last: one wholly free arena may be kept, 65,536 bytes"
 	end
 }
 
+# What went back alone is nobody's: a pool of each arena is left.
+test_holes() {
+	local before
+
+	start pool
+	script 'scatter a 1120 512 112'
+	echo "echo 1 > $H/trim" >> /tmp/work
+	kpy pin -s sh /tmp/work > /tmp/report 2> /tmp/status
+	is "holes: what is left comes back" "$(rows)" "40960 40960 10 10 5120 kpylab_site_a"
+	is "  the others are given back" "$(grep '^h: ' /tmp/report)" "h: 10 of 10 arenas are used to less than 25 %, 40,960 bytes
+h: 150 of their pools are given back already, 614,400 bytes"
+	is "  an arena is used as much as its pool is" "$(grep -c ' 12.5 % in use, 1 of its 1 blocks, 512 bytes' /tmp/report)" 10
+	before=$(counters held_bytes)
+	work "free a"
+	is "  a frees: bytes come back" $((before - $(counters held_bytes))) 40960
+	pin '-s' 'scatter b 112 512 112'
+	is "  without holes" "$(grep '^h: ' /tmp/report)" "h: 1 of 1 arenas are used to less than 25 %, 65,536 bytes
+h: release=pool: one wholly free arena may be kept, 65,536 bytes"
+	comes_back b 0
+	end
+}
+
 test_sites_and_heaps() {
 	start
 	must $K/create 'g arena=64K pool=4K release=always'
@@ -116,7 +138,7 @@ g: 0 of 0"
 	pin '-j -s -H h' 'scatter a 224 512 112'
 	is "--json" "$(sed 's/+0x[0-9a-f]*//g; s/"oldest_ms":[0-9]*/"oldest_ms":N/' /tmp/report | head -2)" \
 '{"bytes":1024,"blocks":2,"oldest_ms":N,"frames":["kpylab_site_a [kpylab]"],"caller":"kpylab_site_a [kpylab]","comes_back":131072,"together":131072,"arenas":[{"heap":"h","slot":0,"occupancy":0.8,"arena_blocks":1,"blocks":1,"bytes":512},{"heap":"h","slot":1,"occupancy":0.8,"arena_blocks":1,"blocks":1,"bytes":512}]}
-{"heap":"h","arena_size":65536,"arenas":2,"pinned":2,"may_keep_one":false}'
+{"heap":"h","arena_size":65536,"arenas":2,"pinned":2,"holes":0,"may_keep_one":false}'
 	end
 	must $K/destroy g
 }
@@ -151,6 +173,7 @@ test_shared
 test_below
 test_before
 test_keep_last
+test_holes
 test_sites_and_heaps
 test_busy
 test_full
