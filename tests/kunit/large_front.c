@@ -374,6 +374,60 @@ static void front_takes_back_once(struct kunit *test)
 	KUNIT_EXPECT_EQ(test, counters(heap).large_bytes, 0);
 }
 
+/* A CPU that frees what another one uses. */
+struct stray {
+	struct work_struct work;
+	struct kpy_heap *heap;
+	void *p;
+	u32 frees;
+	bool stop;
+};
+
+static void stray_free(struct work_struct *work)
+{
+	struct stray *stray = container_of(work, struct stray, work);
+
+	while (!READ_ONCE(stray->stop)) {
+		kpy_free(stray->heap, READ_ONCE(stray->p));
+		WRITE_ONCE(stray->frees, stray->frees + 1);
+		cond_resched();
+	}
+}
+
+/* At any time, of blocks that are kept and of others: each goes back once. */
+static void front_bears_stray_frees(struct kunit *test)
+{
+	struct stray *stray = kt_memory(test, sizeof(*stray));
+	u32 i;
+
+	if (num_online_cpus() < 2)
+		return;
+	KUNIT_ASSERT_NOT_NULL(test, stray);
+	stray->heap = percpu_heap(test);
+	KUNIT_ASSERT_NOT_NULL(test, stray->heap);
+	INIT_WORK(&stray->work, stray_free);
+	stray->p = stray;
+	migrate_disable();
+	queue_work_on(cpumask_any_but(cpu_online_mask, raw_smp_processor_id()), system_wq,
+		      &stray->work);
+	for (i = 0; i < 3000 || !READ_ONCE(stray->frees); i++) {
+		WRITE_ONCE(stray->p, kpy_alloc(stray->heap, 600 << i % 4,
+					       i % 3 ? GFP_KERNEL : GFP_KERNEL_ACCOUNT));
+		cpu_relax();
+		kpy_free(stray->heap, stray->p);
+	}
+	migrate_enable();
+	WRITE_ONCE(stray->stop, true);
+	flush_work(&stray->work);
+
+	KUNIT_EXPECT_EQ(test, counters(stray->heap).large_allocs, i);
+	KUNIT_EXPECT_EQ(test, counters(stray->heap).large_frees, i);
+	KUNIT_EXPECT_EQ(test, counters(stray->heap).large_bytes, 0);
+	KUNIT_EXPECT_EQ(test, counters(stray->heap).bad_pointers, stray->frees);
+	kpy_heap_trim(stray->heap);
+	KUNIT_EXPECT_EQ(test, counters(stray->heap).held_bytes, 0);
+}
+
 /* Two CPUs that send each other blocks, of two sizes but one kind. */
 struct talk {
 	struct kpy_heap *heap;
@@ -447,6 +501,7 @@ static struct kunit_case cases[] = {
 	KUNIT_CASE(front_and_depot),
 	KUNIT_CASE(front_is_drained_when_idle),
 	KUNIT_CASE(front_takes_back_once),
+	KUNIT_CASE(front_bears_stray_frees),
 	KUNIT_CASE(front_peak_of_two),
 	KUNIT_CASE(front_destroyed_alive),
 	{}
