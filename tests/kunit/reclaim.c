@@ -61,6 +61,19 @@ static void reclaim_holes(struct kunit *test)
 	kt_free(heap, p, PER_ARENA);
 }
 
+/* In each arena all pools but the first are free. */
+static bool one_pool_an_arena(struct kpy_heap *heap, void **p)
+{
+	u32 i;
+
+	if (!kt_fill(heap, p, BLOCKS, KT_BIG))
+		return false;
+	for (i = 0; i < ARENAS * POOLS; i++)
+		if (i % POOLS)
+			free_pool(heap, p, i);
+	return true;
+}
+
 /* An arena that lost all its other pools goes with its last block, also out of turn. */
 static void reclaim_arena_with_holes_goes(struct kunit *test)
 {
@@ -70,10 +83,7 @@ static void reclaim_arena_with_holes_goes(struct kunit *test)
 
 	KUNIT_ASSERT_NOT_NULL(test, heap);
 	KUNIT_ASSERT_NOT_NULL(test, p);
-	KUNIT_ASSERT_TRUE(test, kt_fill(heap, p, BLOCKS, KT_BIG));
-	for (i = 0; i < ARENAS * POOLS; i++)
-		if (i % POOLS)
-			free_pool(heap, p, i);
+	KUNIT_ASSERT_TRUE(test, one_pool_an_arena(heap, p));
 	KUNIT_EXPECT_EQ(test, kpy_heap_trim(heap), ARENAS * (POOLS - 1));
 	expect_held(test, heap, ARENAS);
 	for (i = 0; i < ARENAS; i++) {
@@ -144,14 +154,10 @@ static void reclaim_by_itself(struct kunit *test)
 	struct kpy_heap_params params = { .geometry = by_pool, .flags = KPY_HEAP_SILENT };
 	struct kpy_heap *heap = kt_heap_of(test, &params);
 	void **p = kt_memory(test, BLOCKS * sizeof(*p));
-	u32 i;
 
 	KUNIT_ASSERT_NOT_NULL(test, heap);
 	KUNIT_ASSERT_NOT_NULL(test, p);
-	KUNIT_ASSERT_TRUE(test, kt_fill(heap, p, BLOCKS, KT_BIG));
-	for (i = 0; i < ARENAS * POOLS; i++)
-		if (i % POOLS)
-			free_pool(heap, p, i);
+	KUNIT_ASSERT_TRUE(test, one_pool_an_arena(heap, p));
 	KUNIT_EXPECT_TRUE(test, comes_true(heap, ARENAS * (POOLS - 1) - POOLS));
 	expect_held(test, heap, ARENAS + POOLS);
 	KUNIT_EXPECT_EQ(test, heap->free_pools, POOLS);
