@@ -55,7 +55,7 @@ static u64 heap_clock(struct kpy_heap *heap)
 	u64 clock;
 	u32 i;
 
-	kpy_count_small(heap, &c);
+	kpy_count_small(heap, &c, NULL);
 	kpy_large_count(heap, &c);
 	clock = c.allocs + c.frees + c.large_allocs + c.large_frees;
 	for (i = 0; i < heap->nr_classes; i++)
@@ -357,11 +357,11 @@ static void check_totals(struct check *check)
 static void check_cached(struct check *check)
 {
 	struct kpy_heap *heap = check->heap;
-	u64 cached;
+	u64 cached, allocs = 0;
 	u32 i;
 
 	for (i = 0; i < heap->nr_classes; i++) {
-		cached = kpy_percpu_cached(heap, i);
+		cached = kpy_percpu_count(heap, i, &allocs);
 		if (cached > heap->class[i].in_use)
 			fail(check, "I10: class %u: %llu blocks cached, but %llu in use",
 			     i, cached, heap->class[i].in_use);

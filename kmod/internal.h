@@ -115,8 +115,7 @@ const char *kpy_percpu_free(struct kpy_heap *heap, struct kpy_arena *arena, void
 			    unsigned long caller);
 u32 kpy_percpu_block_size(const struct kpy_heap *heap, const void *ptr);
 bool kpy_percpu_count_realloc(struct kpy_heap *heap, bool in_place);
-u64 kpy_percpu_allocs(struct kpy_heap *heap, u32 szidx);
-u64 kpy_percpu_cached(struct kpy_heap *heap, u32 szidx);
+u64 kpy_percpu_count(struct kpy_heap *heap, u32 szidx, u64 *allocs);
 
 struct kpy_cpu_snapshot {
 	u64 allocs;
@@ -151,7 +150,7 @@ void kpy_heap_delete(struct kpy_heap *heap);
 void kpy_count_held(struct kpy_heap *heap, s64 bytes);
 bool kpy_may_hold(const struct kpy_heap *heap, u64 bytes);
 void kpy_count_large(struct kpy_heap *heap, s64 bytes);
-void kpy_count_small(struct kpy_heap *heap, struct kpy_counters *c);
+void kpy_count_small(struct kpy_heap *heap, struct kpy_counters *c, struct kpy_class_stats *class);
 void kpy_snapshot_event(struct kpy_heap *heap, enum kpy_snapshot what);
 
 struct kpy_usable_snapshot {

@@ -482,37 +482,17 @@ bool kpy_percpu_count_realloc(struct kpy_heap *heap, bool in_place)
 }
 
 /**
- * kpy_percpu_allocs() - blocks of a class that fronts handed out
+ * kpy_percpu_count() - blocks of a class that fronts handed out, and that are at hand
  * @heap: the heap
  * @szidx: size class
+ * @allocs: how many fronts ever handed out is added to it
+ *
+ * A front tells both at one moment; one front and the next do not.
  *
  * Context: heap->lock held.
- * Return: how many, ever; 0 in mode classic.
+ * Return: how many are in fronts and magazines; 0 in mode classic.
  */
-u64 kpy_percpu_allocs(struct kpy_heap *heap, u32 szidx)
-{
-	struct kpy_cpu_snapshot s;
-	u64 allocs = 0;
-	int cpu;
-
-	if (!heap->cpu)
-		return 0;
-	for_each_possible_cpu(cpu) {
-		kpy_snapshot_cpu(heap, cpu, szidx, &s);
-		allocs += s.allocs;
-	}
-	return allocs;
-}
-
-/**
- * kpy_percpu_cached() - blocks of a class in fronts and magazines
- * @heap: the heap
- * @szidx: size class
- *
- * Context: heap->lock held.
- * Return: how many; 0 in mode classic.
- */
-u64 kpy_percpu_cached(struct kpy_heap *heap, u32 szidx)
+u64 kpy_percpu_count(struct kpy_heap *heap, u32 szidx, u64 *allocs)
 {
 	u64 cached = (u64)heap->depot[szidx].nr * KPY_MAG_BLOCKS;
 	struct kpy_cpu_snapshot s;
@@ -522,6 +502,7 @@ u64 kpy_percpu_cached(struct kpy_heap *heap, u32 szidx)
 		return 0;
 	for_each_possible_cpu(cpu) {
 		kpy_snapshot_cpu(heap, cpu, szidx, &s);
+		*allocs += s.allocs;
 		cached += s.task + s.irq + s.shelf;
 	}
 	return cached;

@@ -91,38 +91,55 @@ void kpy_snapshot_event(struct kpy_heap *heap, enum kpy_snapshot what)
 
 	if (!trace_kpy_snapshot_enabled())
 		return;
-	kpy_count_small(heap, &c);
+	kpy_count_small(heap, &c, NULL);
 	kpy_large_count(heap, &c);
 	trace_kpy_snapshot(heap->id, heap->name, what, c.allocs, c.frees, c.reallocs,
 			   c.large_allocs, c.large_frees, c.large_bytes);
+}
+
+/* Blocks of a class that are in use; what fronts know is added to @c. */
+static u64 count_class(struct kpy_heap *heap, u32 szidx, struct kpy_counters *c)
+{
+	u64 out = heap->class[szidx].in_use, allocs = 0, in_use;
+
+	if (!heap->cpu)
+		return out;
+	/* What goes from a front to a shelf may be seen in both, or in none. */
+	in_use = out - min(out, kpy_percpu_count(heap, szidx, &allocs));
+	in_use = min(in_use, allocs);
+	c->allocs += allocs;
+	c->frees += allocs - in_use;
+	return in_use;
 }
 
 /**
  * kpy_count_small() - small blocks ever handed out and taken back, and reallocs
  * @heap: the heap
  * @c: those of its counters are set
+ * @class: NULL, or by class: in_use is set
  *
  * Fronts count what they hand out; what came back are those that are not in use.
- * While fronts are in use the numbers are not of one moment.
+ * While fronts are in use the numbers are not of one moment, but they add up.
  *
  * Context: heap->lock held, or nobody else knows the heap any more.
  */
-void kpy_count_small(struct kpy_heap *heap, struct kpy_counters *c)
+void kpy_count_small(struct kpy_heap *heap, struct kpy_counters *c, struct kpy_class_stats *class)
 {
 	const struct kpy_cpu *cpu;
+	u64 in_use;
 	u32 i;
 
 	c->allocs = heap->c.allocs;
 	c->frees = heap->c.frees;
 	c->reallocs = heap->c.reallocs;
 	c->reallocs_in_place = heap->c.reallocs_in_place;
+	for (i = 0; i < heap->nr_classes; i++) {
+		in_use = count_class(heap, i, c);
+		if (class)
+			class[i].in_use = in_use;
+	}
 	if (!heap->cpu)
 		return;
-	for (i = 0; i < heap->nr_classes; i++) {
-		c->allocs += kpy_percpu_allocs(heap, i);
-		c->frees -= heap->class[i].in_use - kpy_percpu_cached(heap, i);
-	}
-	c->frees += c->allocs;
 	for_each_possible_cpu(i) {
 		cpu = per_cpu_ptr(heap->cpu, i);
 		c->reallocs += READ_ONCE(cpu->reallocs);
@@ -139,7 +156,6 @@ static void stats_of_class(struct kpy_heap *heap, u32 szidx, struct kpy_heap_sta
 	u32 rest = heap->geo.pool_size - heap->pool_header - capacity * size;
 
 	out->pools = class->pools;
-	out->in_use = class->in_use - kpy_percpu_cached(heap, szidx);
 	out->available = class->pools * capacity - out->in_use;
 
 	s->unused_pools -= out->pools;
@@ -181,7 +197,7 @@ void kpy_heap_stats(struct kpy_heap *heap, struct kpy_heap_stats *stats)
 	raw_spin_lock_irqsave(&heap->lock, flags);
 	kpy_heap_settle(heap);
 	stats->c = heap->c;
-	kpy_count_small(heap, &stats->c);
+	kpy_count_small(heap, &stats->c, stats->class);
 	kpy_large_count(heap, &stats->c);
 	stats->unused_pools = heap->c.arenas_current * heap->pools_per_arena - heap->c.holes;
 	for (i = 0; i < heap->nr_classes; i++)

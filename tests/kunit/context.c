@@ -206,23 +206,39 @@ static bool storm_was_enough(struct storm *storm, ktime_t start)
 				    READ_ONCE(storm->soft.shots) >= SHOTS);
 }
 
+/* Whoever uses it meanwhile. */
+static void expect_sane(struct kunit *test, struct kpy_heap *heap, struct kpy_heap_stats *stats)
+{
+	u64 in_use = 0;
+	u32 i;
+
+	kt_expect_valid(test, heap);
+	kpy_heap_stats(heap, stats);
+	for (i = 0; i < stats->nr_classes; i++)
+		in_use += stats->class[i].in_use;
+	KUNIT_EXPECT_EQ(test, stats->c.allocs - stats->c.frees, in_use);
+	KUNIT_EXPECT_TRUE(test, stats->c.frees <= stats->c.allocs);
+}
+
 /* Process context and the interrupts that break into it share a heap. */
 static void context_interrupts(struct kunit *test)
 {
 	struct kpy_heap *heap = kt_heap_of_mode(test, &geometry);
 	struct client *process = kt_memory(test, sizeof(*process));
 	struct storm *storm = kt_memory(test, sizeof(*storm));
+	struct kpy_heap_stats *stats = kt_memory(test, sizeof(*stats));
 	ktime_t start = ktime_get();
 
 	KUNIT_ASSERT_NOT_NULL(test, heap);
 	KUNIT_ASSERT_NOT_NULL(test, process);
 	KUNIT_ASSERT_NOT_NULL(test, storm);
+	KUNIT_ASSERT_NOT_NULL(test, stats);
 	client_init(process, heap, GFP_KERNEL, 0x33);
 	storm_begin(storm, heap);
 	while (!storm_was_enough(storm, start)) {
 		client_run(process, in_task());
 		if (process->shots % 64 == 0)
-			kt_expect_valid(test, heap);
+			expect_sane(test, heap, stats);
 		cond_resched();
 	}
 	storm_end(storm);

@@ -122,6 +122,8 @@ readers() {
 	while [ ! -e stop ]; do
 		cat $H/* > /dev/null 2>&1
 		[ "$(cat $H/validate)" = ok ] || echo "# $(cat $H/validate)"
+		awk '{ n[$1] = $2 } END { if (n["frees"] > n["allocs"]) print "# more frees than allocs" }' \
+			$H/counters
 	done
 }
 

@@ -62,7 +62,7 @@ adds_up() {
 	is "$1: blocks in use" "$(($(used) + $(value large_blocks counters)))" "$(held)"
 	is "$1: large blocks cached" "$(large_cached)" "$(value large_cached counters)"
 	is "$1: allocs and frees" "$(($(value allocs counters) - $(value frees counters)))" "$(used)"
-	is "$1: bytes" "$(awk -F= '/^# bytes|unused pools/ { gsub(/[ ,]/, "", $2); n += $2 }
+	is "$1: bytes" "$(awk -F= '/^# bytes|unused pools|holes/ { gsub(/[ ,]/, "", $2); n += $2 }
 		/^Total/ { gsub(/[ ,]/, "", $2); print $2 - n }' stats)" 0
 }
 
