@@ -52,6 +52,7 @@ struct heap {
 	u64 arena_size;
 	u64 pool_size;
 	u64 align;
+	u64 at_hand;			/* blocks that CPUs have, which pools call used */
 	char *release;
 	struct arena *arenas;		/* by slot */
 	u64 nr_slots;
@@ -154,10 +155,33 @@ static void add_pool(struct heap *h, const char *line)
 	a->bytes += used * size;
 }
 
+/* "cpu class size task irq shelf allocs" */
+static void add_at_hand(struct heap *h, const char *line)
+{
+	u64 task, irq, shelf;
+
+	if (sscanf(line, "%*s %*u %*u %llu %llu %llu", &task, &irq, &shelf) == 3)
+		h->at_hand += task + irq + shelf;
+}
+
+static int read_lines(struct heap *h, const char *file, void (*add)(struct heap *, const char *))
+{
+	char *text, *rest, *line;
+	int err = heap_file(h->name, file, &text);
+
+	if (err)
+		return err;
+	rest = text;
+	while ((line = strsep(&rest, "\n")))
+		add(h, line);
+	free(text);
+	return 0;
+}
+
 /* Gives -errno. */
 static int read_heap(struct heap *h)
 {
-	char *text, *rest, *line;
+	char *text;
 	int err = heap_id(h->name, &h->id);
 
 	if (!err)
@@ -169,14 +193,8 @@ static int read_heap(struct heap *h)
 	key_u64(text, "align", &h->align);
 	h->release = key_text(text, "release");
 	free(text);
-	err = heap_file(h->name, "pools", &text);
-	if (err)
-		return err;
-	rest = text;
-	while ((line = strsep(&rest, "\n")))
-		add_pool(h, line);
-	free(text);
-	return 0;
+	err = read_lines(h, "pools", add_pool);
+	return err ? err : read_lines(h, "cpus", add_at_hand);
 }
 
 static void free_heap(struct heap *h)
@@ -511,6 +529,9 @@ static void print_heap(const struct pin *p, const struct heap *h)
 	if (sum.holes)
 		printf("%s: %llu of their pools are given back already, %s bytes\n", h->name,
 		       sum.holes, commas(bytes, sum.holes * h->pool_size));
+	if (h->at_hand)
+		printf("%s: %llu free blocks that CPUs have at hand count as used\n", h->name,
+		       h->at_hand);
 	if (sum.may_keep)
 		printf("%s: release=%s: one wholly free arena may be kept, %s bytes\n",
 		       h->name, h->release, commas(bytes, h->arena_size));
@@ -526,6 +547,7 @@ static void json_heap(const struct pin *p, const struct heap *h)
 	json_object_object_add(obj, "arenas", json_object_new_uint64(sum.arenas));
 	json_object_object_add(obj, "pinned", json_object_new_uint64(sum.pinned));
 	json_object_object_add(obj, "holes", json_object_new_uint64(sum.holes));
+	json_object_object_add(obj, "at_hand", json_object_new_uint64(h->at_hand));
 	json_object_object_add(obj, "may_keep_one", json_object_new_boolean(sum.may_keep));
 	tracing_json(obj);
 }

@@ -124,6 +124,18 @@ h: release=pool: one wholly free arena may be kept, 65,536 bytes"
 	end
 }
 
+test_at_hand() {
+	must $K/create 'h arena=64K pool=4K mode=percpu release=always'
+	work 'heap h' 'alloc a 1 512'
+	must $H/trim 1
+	pin '-s' 'alloc b 20 512' 'free b'
+	is "what CPUs have at hand is said" "$(sed -n '/at hand/s/[0-9][0-9]*/N/p' /tmp/report)" "h: N free blocks that CPUs have at hand count as used"
+	must $H/trim 1
+	kpy pin -s -d 0.1 > /tmp/report 2> /tmp/status
+	is "  none after a trim" "$(grep -c 'at hand' /tmp/report) $(rows)" "0 65536 65536 1 1 512 (unknown:"
+	end
+}
+
 test_sites_and_heaps() {
 	start
 	must $K/create 'g arena=64K pool=4K release=always'
@@ -138,7 +150,7 @@ g: 0 of 0"
 	pin '-j -s -H h' 'scatter a 224 512 112'
 	is "--json" "$(sed 's/+0x[0-9a-f]*//g; s/"oldest_ms":[0-9]*/"oldest_ms":N/' /tmp/report | head -2)" \
 '{"bytes":1024,"blocks":2,"oldest_ms":N,"frames":["kpylab_site_a [kpylab]"],"caller":"kpylab_site_a [kpylab]","comes_back":131072,"together":131072,"arenas":[{"heap":"h","slot":0,"occupancy":0.8,"arena_blocks":1,"blocks":1,"bytes":512},{"heap":"h","slot":1,"occupancy":0.8,"arena_blocks":1,"blocks":1,"bytes":512}]}
-{"heap":"h","arena_size":65536,"arenas":2,"pinned":2,"holes":0,"may_keep_one":false}'
+{"heap":"h","arena_size":65536,"arenas":2,"pinned":2,"holes":0,"at_hand":0,"may_keep_one":false}'
 	end
 	must $K/destroy g
 }
@@ -174,6 +186,7 @@ test_below
 test_before
 test_keep_last
 test_holes
+test_at_hand
 test_sites_and_heaps
 test_busy
 test_full
