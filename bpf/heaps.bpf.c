@@ -7,7 +7,8 @@
  *
  * A module cannot add a kind of BPF iterator, so this rides on the one over BPF
  * maps: there always is one, and at the first all heaps are printed.  Heaps are
- * read as they are at that moment, without their locks.
+ * read as they are at that moment, without their locks; in mode percpu the blocks
+ * that CPUs have at hand are among BLOCKS, BYTES and LARGE.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -27,6 +28,7 @@ struct walk {
 	struct list_head *at;
 	struct kpy_heap *heap;
 	__u64 n;
+	__u64 bytes;
 };
 
 /* False at the end of the list. */
@@ -52,7 +54,10 @@ static long add_class(__u32 szidx, struct walk *w)
 	struct kpy_class *class = (void *)&heap->class +
 				  szidx * bpf_core_type_size(struct kpy_class);
 
-	w->n += BPF_CORE_READ(class, in_use) * (szidx + 1) * BPF_CORE_READ(heap, geo.alignment);
+	__u64 in_use = BPF_CORE_READ(class, in_use);
+
+	w->n += in_use;
+	w->bytes += in_use * (szidx + 1) * BPF_CORE_READ(heap, geo.alignment);
 	return 0;
 }
 
@@ -64,18 +69,20 @@ static __always_inline __u64 usable_arenas(struct kpy_heap *heap)
 	return w.n;
 }
 
-static __always_inline __u64 bytes_in_blocks(struct kpy_heap *heap)
+/* Both @n and @bytes. */
+static __always_inline struct walk blocks(struct kpy_heap *heap)
 {
 	struct walk w = { .heap = heap };
 
 	bpf_loop(BPF_CORE_READ(heap, nr_classes), add_class, &w, 0);
-	return w.n;
+	return w;
 }
 
 static long print_heap(__u32 i, struct walk *w)
 {
 	struct kpy_counters c;
 	struct kpy_heap *heap;
+	struct walk small;
 	char name[32];
 
 	if (!walk_on(w))
@@ -83,9 +90,10 @@ static long print_heap(__u32 i, struct walk *w)
 	heap = (void *)w->at - bpf_core_field_offset(struct kpy_heap, registry);
 	BPF_CORE_READ_STR_INTO(&name, heap, name);
 	BPF_CORE_READ_INTO(&c, heap, c);
+	small = blocks(heap);
 	BPF_SEQ_PRINTF(w->seq, "%4u %-31s %7llu %7llu %12llu", BPF_CORE_READ(heap, id), name,
-		       c.arenas_current, usable_arenas(heap), c.allocs - c.frees);
-	BPF_SEQ_PRINTF(w->seq, " %14llu %7llu %14llu %14llu\n", bytes_in_blocks(heap),
+		       c.arenas_current, usable_arenas(heap), small.n);
+	BPF_SEQ_PRINTF(w->seq, " %14llu %7llu %14llu %14llu\n", small.bytes,
 		       c.large_blocks, c.large_bytes, c.held_bytes);
 	return 0;
 }

@@ -6,6 +6,7 @@
 . ./lib.sh
 
 P=/sys/fs/bpf/kpy
+B=/sys/kernel/debug/kpylab/bench
 
 kpy_says() { kpy "$@" 2>&1; }
 status() { "$@" > /dev/null 2>&1; echo $?; }
@@ -69,6 +70,17 @@ test_view() {
 	bpftool iter pin ./heaps.bpf.o /sys/fs/bpf/kpy_heaps
 	is "the view of all heaps" "$(sed '1d; s/  */ /g; s/^ //' /sys/fs/bpf/kpy_heaps)" "$(row h; row second)"
 	is "  its columns" "$(head -n 1 /sys/fs/bpf/kpy_heaps | xargs)" "ID NAME ARENAS USABLE BLOCKS BYTES LARGE LARGE_BYTES HELD_BYTES"
+	must $K/create 'p preset=cpython-3.10 mode=percpu'
+	must $B/control 'heap p'
+	must $B/control 'hold kpymalloc 1000 64'
+	must $B/control 'release 90 1'
+	is "  with what CPUs have at hand" "$(awk '$2 == "p" { print $5 }' /sys/fs/bpf/kpy_heaps)" \
+		"$(awk 'NR > 1 && NF == 7 { n += $5 } END { print n }' $K/heaps/p/pools)"
+	must $K/heaps/p/trim 1
+	is "  and without" "$(grep ' p ' /sys/fs/bpf/kpy_heaps | xargs)" "$(row p)"
+	must $B/control 'release all'
+	must $B/control heap
+	must $K/destroy p
 	work 'free a' 'alloc d 5 100'
 	is "  as it is now" "$(grep ' h ' /sys/fs/bpf/kpy_heaps | xargs)" "$(row h)"
 	must $K/destroy second
