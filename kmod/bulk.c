@@ -98,10 +98,8 @@ out:
 static __always_inline bool copy_one(void **to, void **block, unsigned long tag,
 				     unsigned long pool_mask)
 {
-	void *pool = (void *)((unsigned long)*block & pool_mask);
-
 	*to = *block;
-	return likely(kpy_may_be_pooled(pool)) && likely(kpy_tag_of(pool, -1UL) == tag);
+	return likely(kpy_tag_of(*block, pool_mask) == tag);
 }
 
 /* Copies blocks as long as their pools say @tag, and returns how many. */

@@ -200,7 +200,7 @@ u32 kpy_classic_free_many(struct kpy_heap *heap, u32 count, void **blocks)
 	kpy_heap_settle(heap);
 	for (count = min_t(u32, count, MANY); n < count; n++) {
 		pool = kpy_pool_around(heap, blocks[n]);
-		if (!kpy_may_be_pooled(blocks[n]) || !kpy_classic_put(heap, pool, blocks[n]))
+		if (!kpy_classic_put(heap, pool, blocks[n]))
 			break;
 		if (!pool->count) {
 			kpy_classic_emptied(heap, pool, flags);

@@ -72,7 +72,7 @@ static __always_inline bool kpy_classic_put(struct kpy_heap *heap, struct kpy_po
 	return true;
 }
 
-/* @ptr is any of the kernel's addresses.  False if kpy_classic_free() has to look. */
+/* @ptr is anything.  False if kpy_classic_free() has to look. */
 static __always_inline bool kpy_classic_push(struct kpy_heap *heap, void *ptr)
 {
 	struct kpy_pool *pool;

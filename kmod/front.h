@@ -152,14 +152,16 @@ static __always_inline bool kpy_may_be_pooled(const void *ptr)
 }
 
 /*
- * What the pool of @ptr says that it is, see struct kpy_pool: the word in its header
- * ^ its address; 0 if there is no memory.
+ * What the pool of @ptr, which may be anything, says that it is: the word in its header
+ * ^ its address, see struct kpy_pool; 0 if there can be none.
  */
 static __always_inline unsigned long kpy_tag_of(const void *ptr, unsigned long pool_mask)
 {
 	unsigned long tag = (unsigned long)ptr & pool_mask;
 	unsigned long *word = (unsigned long *)(tag + KPY_POOL_TAG_OFFSET);
 
+	if (unlikely(!kpy_may_be_pooled((void *)tag)))
+		return 0;
 #ifdef CONFIG_X86
 	asm volatile("1:	xor %1, %0\n"
 		     "2:\n"

@@ -136,6 +136,8 @@ static noinline void percpu_free(struct kpy_heap *heap, void *ptr, unsigned long
 
 static noinline void slow_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
 {
+	if (!ptr)
+		return;
 	if (heap->cpu)
 		percpu_free(heap, ptr, caller);
 	else
@@ -375,15 +377,9 @@ EXPORT_SYMBOL_GPL(kpy_realloc);
  */
 void kpy_free(struct kpy_heap *heap, void *ptr)
 {
+	unsigned long offset = kpy_tag_of(ptr, heap->pool_mask) ^ heap->front_tag;
 	struct kpy_front __percpu *front;
-	unsigned long offset;
 
-	if (unlikely(!kpy_may_be_pooled(ptr))) {
-		if (ptr)
-			slow_free(heap, ptr, _RET_IP_);
-		return;
-	}
-	offset = kpy_tag_of(ptr, heap->pool_mask) ^ heap->front_tag;
 	if (unlikely(offset >= KPY_SECRET_BIT))
 		goto slow;
 	front = kpy_front_of_tag(heap, offset);

@@ -303,7 +303,7 @@ static __always_inline void *kpy_cache_alloc(const struct kpy_cache *cache, gfp_
 /**
  * kpy_cache_free() - give a block of a cache's size back
  * @cache: the cache, or another one of the same heap and size
- * @ptr: the block, not NULL
+ * @ptr: the block; NULL is ignored
  *
  * Context: As kpy_free().
  */

@@ -28,11 +28,8 @@ static inline struct kpy_front *this_front(struct kpy_heap *heap, u32 szidx)
 /* The class of a block whose pool vouches for it, -1 if somebody has to look closer. */
 static inline int vouched_class(const struct kpy_heap *heap, const void *ptr)
 {
-	unsigned long offset;
+	unsigned long offset = kpy_tag_of(ptr, heap->pool_mask) ^ heap->front_tag;
 
-	if (!kpy_may_be_pooled(ptr))
-		return -1;
-	offset = kpy_tag_of(ptr, heap->pool_mask) ^ heap->front_tag;
 	return offset < KPY_SECRET_BIT ? offset / sizeof(struct kpy_front) : -1;
 }
 

@@ -178,7 +178,7 @@ static __always_inline struct kpy_pool *kpy_pool_around(const struct kpy_heap *h
 	return (struct kpy_pool *)((unsigned long)ptr & heap->pool_mask);
 }
 
-/* Is any of the kernel's addresses, foreign ones too, in a pool in use of this heap? */
+/* Is any pointer in a pool in use of this heap? */
 static __always_inline bool kpy_pool_is_ours(const struct kpy_heap *heap, const void *ptr)
 {
 	return likely((kpy_tag_of(ptr, heap->pool_mask) ^ heap->pool_tag) < KPY_SECRET_BIT);
@@ -196,7 +196,7 @@ static __always_inline bool kpy_pool_vouches(const struct kpy_heap *heap,
 /**
  * kpy_pool_vouched() - the pool of a block, if its header vouches for both
  * @heap: the heap
- * @ptr: any of the kernel's addresses, also a foreign one
+ * @ptr: any pointer
  *
  * Context: heap->lock held.
  * Return: the pool; NULL if kpy_pool_of_block() has to look closer.

@@ -55,7 +55,7 @@ RULES = [(re.compile(pattern), purpose, holds.split()) for pattern, purpose, hol
     (r'cmp R,%gs:\(R,R,1\)', 'twice', 'ne'),
     (r'addq \$0x8,%gs:\(R\)', 'count', ''),
     (r'addq \$0xfff8,%gs:\(R\)', 'count', ''),
-    (r'and R,R', 'tag', ''),
+    (r'and (R|0x[0-9a-f]+\(R\)),R', 'tag', 's'),
     (r'xor (R|0x[0-9a-f]+\(R\)),R', 'tag', ''),
     (r'cmp \$0xffff,R', 'tag', 'be'),
 )]
@@ -63,13 +63,12 @@ RULES = [(re.compile(pattern), purpose, holds.split()) for pattern, purpose, hol
 # where the same instruction means something else
 OF_ALLOC = [(re.compile('test R,R'), 'room', ['ne'])]
 OF_FREE = [
-    (re.compile('test R,R'), 'tag', ['s']),
     (re.compile(r'mov 0x[0-9a-f]+\(R\),R'), 'tag', []),
 ]
 OF_PAIR = [
     (re.compile('test R,R'), 'room', ['ne']),
     (re.compile(r'mov 0x18\(R\),R'), 'tag', []),
-    (re.compile(r'cmp 0x18\(R\),R'), 'tag', ['e']),
+    (re.compile(r'cmp (R,0x18\(R\)|0x18\(R\),R)'), 'tag', ['e']),
     (re.compile(r'mov 0x(10|20)\(R\),R'), 'loop', []),
     (re.compile(r'mov 0x28\(R\),R'), 'zero', []),
     (re.compile(r'add \$0x1,R'), 'loop', []),

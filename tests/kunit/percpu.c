@@ -221,6 +221,24 @@ static void handle_is_the_heap(struct kunit *test)
 	}
 }
 
+/* Of any half of the address space, mapped or not. */
+static void handle_refuses_what_is_bad(struct kunit *test)
+{
+	void *bad[] = { (void *)16, (void *)(1UL << 40), (void *)(1UL << 62), (void *)-4096L, test };
+	struct kpy_heap *heap = kt_heap_of_mode(test, &geometry);
+	struct kpy_cache cache;
+	u32 i;
+
+	KUNIT_ASSERT_NOT_NULL(test, heap);
+	KUNIT_ASSERT_EQ(test, kpy_cache_init(&cache, heap, SIZE), 0);
+	kpy_cache_free(&cache, NULL);
+	KUNIT_EXPECT_EQ(test, heap->c.bad_pointers, 0);
+	for (i = 0; i < ARRAY_SIZE(bad); i++) {
+		kpy_cache_free(&cache, bad[i]);
+		KUNIT_EXPECT_EQ(test, heap->c.bad_pointers, i + 1);
+	}
+}
+
 static struct kunit_case percpu_cases[] = {
 	KUNIT_CASE(percpu_no_block_is_lost),
 	KUNIT_CASE(percpu_all_goes_back),
@@ -230,6 +248,7 @@ static struct kunit_case percpu_cases[] = {
 	KUNIT_CASE(percpu_into_a_block),
 	KUNIT_CASE(handle_sizes),
 	KUNIT_CASE(handle_is_the_heap),
+	KUNIT_CASE_PARAM(handle_refuses_what_is_bad, kt_mode_gen_params),
 	{}
 };
 
