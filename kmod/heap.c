@@ -373,7 +373,8 @@ EXPORT_SYMBOL_GPL(kpy_realloc);
  * reported with a stack the first time; the heap stays as it was.
  *
  * Context: Process, softirq or hardirq, also with spinlocks held; not NMI.
- * Takes heap->lock.
+ * Takes heap->lock.  On PREEMPT_RT as kfree(): not with preemption or
+ * interrupts off.
  */
 void kpy_free(struct kpy_heap *heap, void *ptr)
 {

@@ -23,6 +23,7 @@
 
 #define REFILL_BYTES	4096	/* of blocks that an empty front gets from pools */
 #define REFILL_MIN	4	/* blocks */
+#define QUIETLY		(GFP_KERNEL | __GFP_NOWARN)
 
 DEFINE_STATIC_KEY_FALSE(kpy_alloc_slowly);
 EXPORT_SYMBOL_GPL(kpy_alloc_slowly);
@@ -544,12 +545,12 @@ int kpy_percpu_init(struct kpy_heap *heap)
 	if (heap->mode != KPY_MODE_PERCPU)
 		return 0;
 	for (kind = 0; kind < KPY_NR_FRONTS; kind++) {
-		heap->front[kind] = __alloc_percpu(heap->nr_classes * sizeof(struct kpy_front),
-						   SMP_CACHE_BYTES);
+		heap->front[kind] = __alloc_percpu_gfp(heap->nr_classes * sizeof(struct kpy_front),
+						       SMP_CACHE_BYTES, QUIETLY);
 		if (!heap->front[kind])
 			return -ENOMEM;
 	}
-	heap->cpu = alloc_percpu(struct kpy_cpu);
+	heap->cpu = alloc_percpu_gfp(struct kpy_cpu, QUIETLY);
 	if (!heap->cpu)
 		return -ENOMEM;
 	for_each_possible_cpu(cpu)
