@@ -159,9 +159,8 @@ static bool drain_cpu_empties(struct kpy_heap *heap, void *what, unsigned long *
 	struct kpy_cpu *cpu = what;
 	struct kpy_magazine *mag;
 
-	while ((mag = mag_pop(&cpu->empties)))
+	while ((mag = empty_pop(cpu)))
 		mag_push(&heap->empties, mag);
-	cpu->nr_empties = 0;
 	return false;
 }
 

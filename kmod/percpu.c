@@ -95,10 +95,10 @@ static void empties_level(struct kpy_heap *heap, struct kpy_cpu *cpu)
 {
 	struct kpy_magazine *mag;
 
-	for (; cpu->nr_empties > EXCHANGE; cpu->nr_empties--)
-		mag_push(&heap->empties, mag_pop(&cpu->empties));
-	for (; cpu->nr_empties < EXCHANGE && (mag = mag_pop(&heap->empties)); cpu->nr_empties++)
-		mag_push(&cpu->empties, mag);
+	while (cpu->nr_empties > EXCHANGE)
+		mag_push(&heap->empties, empty_pop(cpu));
+	while (cpu->nr_empties < EXCHANGE && (mag = mag_pop(&heap->empties)))
+		empty_push(cpu, mag);
 }
 
 /* Blocks for an empty front; false if no pool has any. */
