@@ -69,13 +69,15 @@ POOL = 16384, (16384 - 48) // REFILLED
 
 ARENA = 1024                            # KiB of preset=cpython-3.10, whose pools these are
 
+KVM = [('ns', 5), ('cycles', 6)]                # and the column of the results
+
 SMP = [
     ('smp_pairs', 'cache', 'pairs, 64 B'),
     ('smp_batch256', 'cache', 'batches of 256 × 64 B'),
     ('producer_consumer', 'cache', 'one allocates, the other frees'),
 ]
 
-PARTS = ['exact-off', 'exact-default', 'refill', 'smp', 'memory']    # `native` may be missing
+PARTS = ['exact-off', 'exact-default', 'refill', 'smp', 'memory']    # `native`, `kvm` may be missing
 
 OPTIONS = [('exact-off', 'init_on_alloc=0'), ('exact-default', 'default options')]
 
@@ -144,6 +146,18 @@ def cycles(path):
     return table
 
 
+def clock(path, column):
+    """{pattern: {backend: what the column has, an object}}, the median of the rounds, the loop
+    included"""
+    rounds = {}
+    with open(path, encoding='utf-8') as lines:
+        for words in (line.split() for line in lines if not line.startswith('# ')):
+            figures = rounds.setdefault(words[1], {}).setdefault(words[0], [])
+            figures.append(int(words[column]) / int(words[3]))
+    return {pattern: {b: round(statistics.median(f), 1) for b, f in backends.items()}
+            for pattern, backends in rounds.items()}
+
+
 def smp(path):
     """{pattern: {backend: million ops a second}}, the median of the rounds' best"""
     _, rows = read(path)
@@ -196,6 +210,8 @@ def gather(folder):
             'exact': {name: exact(at(name)) for name, _ in OPTIONS},
             'refill': refill(at('refill')),
             'cycles': cycles(at('native')) if os.path.exists(at('native')) else {},
+            'kvm': {unit: clock(at('kvm'), column) for unit, column in KVM}
+                   if os.path.exists(at('kvm')) else {},
             'smp': smp(at('smp')),
             'memory': memory(at('memory')),
         }
@@ -232,7 +248,7 @@ def table(head, rows):
     return '\n'.join([line(head), rule, *map(line, rows)])
 
 
-def cycles_table(figures):
+def cycles_table(figures, unit='cycles'):
     names = heaps()
     rows = []
     for pattern, slub, text, _ in EXACT:
@@ -246,7 +262,7 @@ def cycles_table(figures):
     last = ['geometric mean', '', '', '']
     for name in names:
         last += ['', f'{mean(ratios(figures, name).values()):.2f}']
-    head = ['cycles, the loop included', 'loop', 'SLUB', 'by']
+    head = [f'{unit}, the loop included', 'loop', 'SLUB', 'by']
     for name in names:
         head += [name, 'SLUB ÷ it']
     return table(head, [*rows, last])
@@ -483,6 +499,9 @@ def markdown(data):
         if figures['cycles']:
             text += ['### Cycles of a real processor, init_on_alloc=0', '',
                      cycles_table(figures['cycles']), '']
+        for unit in figures['kvm']:
+            text += [f'### In a KVM guest, {unit}, init_on_alloc=0', '',
+                     cycles_table(figures['kvm'][unit], unit), '']
         for name, options in OPTIONS:
             text += [f'### Recorded programs, requests of up to 512 B, {options}', '',
                      trace_table(figures['exact'][name]), '']

@@ -9,5 +9,8 @@ PATH=$PATH:/usr/sbin:/sbin
 say() { echo "${0##*/}: $*" >&2; }
 die() { say "$@"; exit 1; }
 
+# /dev/kvm may be there on a processor that has no such thing.
+kvm_works() { [ -w /dev/kvm ] && grep -qwE 'vmx|svm' /proc/cpuinfo; }
+
 # Exit status of a script that could not reach Debian's packages: an older cached copy may serve.
 OFFLINE=75
