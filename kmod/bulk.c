@@ -174,7 +174,7 @@ u32 kpy_percpu_free_many(struct kpy_heap *heap, u32 count, void **blocks)
 	if (szidx < 0)
 		return 0;
 	count = min(count, AT_ONCE);
-	tag = heap->front_tag ^ szidx * sizeof(struct kpy_front);
+	tag = kpy_front_tag(heap, szidx);
 	local_irq_save(flags);
 	f = this_front(heap, szidx);
 	if (static_branch_unlikely(&kpy_free_slowly) || *kpy_front_top(f) == *blocks)

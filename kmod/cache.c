@@ -2,9 +2,8 @@
 /*
  * L4: what the API offers beside single blocks of any size: handles for one
  * size, whose fast path is inline in kpymalloc.h, and many blocks at once.
- * In mode percpu many blocks go between the caller's array and a front in one
- * go, in mode classic between it and the pools under one lock; what takes more
- * than that is done block by block.
+ * The mode does what it can in one go, see bulk.c and classic.c; the rest is
+ * done block by block.
  */
 #include <linux/export.h>
 #include <linux/mm.h>
@@ -27,7 +26,7 @@ int kpy_cache_init(struct kpy_cache *cache, struct kpy_heap *heap, size_t size)
 		return -EINVAL;
 	cache->heap = heap;
 	cache->front = heap->fast.front[size];
-	cache->tag = heap->front_tag ^ kpy_class_of(heap, size) * sizeof(struct kpy_front);
+	cache->tag = kpy_front_tag(heap, kpy_class_of(heap, size));
 	cache->pool_mask = heap->pool_mask;
 	cache->size = size;
 	return 0;

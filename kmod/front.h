@@ -12,12 +12,10 @@
 #define _KPY_FRONT_H
 
 #include <linux/bits.h>
-#include <linux/gfp.h>
 #include <linux/jump_label.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/preempt.h>
-#include <linux/string.h>
 #include <linux/types.h>
 #ifdef CONFIG_X86
 #include <asm/asm.h>
@@ -115,30 +113,6 @@ static __always_inline bool kpy_front_push(struct kpy_front __percpu *front, voi
 	}
 	preempt_enable();
 	return done;
-}
-
-#define KPY_ZERO_MAX	128	/* bytes; for more, or for a constant, memset() is as good */
-
-/* Zeroes the words of a block that @size bytes need: fewer instructions than memset(). */
-static __always_inline void *kpy_zero(void *block, size_t size)
-{
-	size_t bytes = ALIGN(size, sizeof(u64));
-	u64 *word = block, *end = block + bytes;
-
-	if (__builtin_constant_p(size) || bytes > KPY_ZERO_MAX)
-		return memset(block, 0, bytes);
-	WRITE_ONCE(*word, 0);			/* not to be made a memset() again */
-	for (word = block + bytes % 16; word < end; word += 2) {
-		WRITE_ONCE(word[0], 0);
-		WRITE_ONCE(word[1], 0);
-	}
-	return block;
-}
-
-/* The block as its caller wants it. */
-static __always_inline void *kpy_init_block(void *block, size_t size, gfp_t gfp)
-{
-	return want_init_on_alloc(gfp) ? kpy_zero(block, size) : block;
 }
 
 /* May the header of the pool be looked at that @ptr would lie in? */

@@ -15,7 +15,9 @@
 #define _KPYMALLOC_H
 
 #include <linux/gfp.h>
+#include <linux/mm.h>
 #include <linux/stddef.h>
+#include <linux/string.h>
 #include <linux/types.h>
 
 #include "front.h"
@@ -265,6 +267,30 @@ void kpy_free_bulk(struct kpy_heap *heap, unsigned int count, void **blocks);
 void *kpy_front_pop_irq(struct kpy_heap *heap, struct kpy_front __percpu *front);
 bool kpy_front_push_irq(struct kpy_heap *heap, struct kpy_front __percpu *front, void *ptr);
 int kpy_cache_init(struct kpy_cache *cache, struct kpy_heap *heap, size_t size);
+
+#define KPY_ZERO_MAX	128	/* bytes; for more, or for a constant, memset() is as good */
+
+/* Zeroes the words of a block that @size bytes need: fewer instructions than memset(). */
+static __always_inline void *kpy_zero(void *block, size_t size)
+{
+	size_t bytes = ALIGN(size, sizeof(u64));
+	u64 *word = block, *end = block + bytes;
+
+	if (__builtin_constant_p(size) || bytes > KPY_ZERO_MAX)
+		return memset(block, 0, bytes);
+	WRITE_ONCE(*word, 0);			/* not to be made a memset() again */
+	for (word = block + bytes % 16; word < end; word += 2) {
+		WRITE_ONCE(word[0], 0);
+		WRITE_ONCE(word[1], 0);
+	}
+	return block;
+}
+
+/* The block as its caller wants it. */
+static __always_inline void *kpy_init_block(void *block, size_t size, gfp_t gfp)
+{
+	return want_init_on_alloc(gfp) ? kpy_zero(block, size) : block;
+}
 
 /* kpy_alloc() as its callers have it: inline where a CPU has a block at hand. */
 static __always_inline void *kpy_alloc_inline(struct kpy_heap *heap, size_t size, gfp_t gfp)

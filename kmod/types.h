@@ -475,6 +475,12 @@ static inline unsigned long kpy_pool_tag(const struct kpy_heap *heap, unsigned i
 	return heap->pool_tag | szidx * sizeof(struct kpy_front);
 }
 
+/* What kpy_tag_of() says of a class's blocks, in mode percpu; in mode classic of none. */
+static inline unsigned long kpy_front_tag(const struct kpy_heap *heap, u32 szidx)
+{
+	return heap->front_tag ^ szidx * sizeof(struct kpy_front);
+}
+
 /* The front for tasks of a class by what its tag has in the low bits. */
 static inline struct kpy_front __percpu *kpy_front_of_tag(const struct kpy_heap *heap,
 							  unsigned long offset)
