@@ -71,7 +71,8 @@ struct pin {
 static const char doc[] =
 	"Show who keeps arenas from being given back: for arenas that are used to less than PERCENT, "
 	"the stacks whose blocks lie in them. COMES_BACK are the bytes of the arenas that a stack "
-	"holds alone, without pools whose pages are given back already, TOGETHER what comes back if the stacks above free their blocks as well. BYTES "
+	"holds alone, without pools whose pages are given back already, TOGETHER what comes back if "
+	"the stacks above free their blocks as well. BYTES "
 	"are those of the blocks' classes, OLDEST is in seconds.\v"
 	"EXAMPLES\n"
 	"  kpy pin -d 10                    after ten seconds, all heaps\n"
