@@ -24,8 +24,6 @@ look() {
 	done
 }
 
-used() { class_lines stats | awk '{ n += $4 } END { print n + 0 }'; }
-
 # What CPUs and the depot have: blocks and bytes.
 at_hand() {
 	awk '$2 == "large" { n = $4 + $5 + $6; blocks += n; bytes += n * $3 }

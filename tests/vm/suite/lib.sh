@@ -108,6 +108,12 @@ run_to() {
 # class_lines STATS: class, size, pools, blocks in use, blocks available
 class_lines() { grep -E '^ *[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+ +[0-9]+$' $1; }
 
+# used: small blocks in use, as the file stats here has it
+used() { class_lines stats | awk '{ n += $4 } END { print n + 0 }'; }
+
+# arenas: how many h has
+arenas() { sed -n 's/.* \([0-9]*\) arenas, .*/\1/p' $H/arenas; }
+
 # Until the file stop is there: a processor that comes and goes; readers of all that a heap shows.
 cpus_come_and_go() {
 	while [ ! -e stop ]; do

@@ -24,7 +24,6 @@ node_free() {
 # nodes: how many arenas each has, those that have one
 nodes() { awk '/^usable/ { exit } NR > 3 && NF { n[$6]++ } END { for (i in n) print i ":" n[i] }' $H/arenas | sort | xargs; }
 
-arenas() { sed -n 's/.* \([0-9]*\) arenas, .*/\1/p' $H/arenas; }
 held() { echo $(($(counters held_bytes) / 4096)); }
 
 # adds_up NAME IN_USE

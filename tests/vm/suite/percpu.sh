@@ -31,8 +31,6 @@ in_all() {
 }
 
 cached() { in_all $H/cpus 'task irq shelf'; }
-used() { class_lines stats | awk '{ n += $4 } END { print n + 0 }'; }
-arenas() { sed -n 's/.* \([0-9]*\) arenas, .*/\1/p' $H/arenas; }
 
 # Classes where the blocks that pools have handed out are not those in use and those cached,
 # or where those in use and the others are not all that there is.
