@@ -1,27 +1,27 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * From an entry of kpy_alloc() and its kind to the return, and the events in
- * between:
+ * Tracks calls of kpy_alloc() and the like from entry to return, with the events
+ * in between:
  *
- *	fentry	call_enter(ctx)		puts a call on the task's stack
- *	tp_btf	call_current()		the call that the event is in
- *	fexit	call_leave(ctx)		the call that ends here, still on the stack
- *		call_done(ctx)		takes it off
+ *	fentry	call_enter(ctx)		pushes a call onto the task's stack of calls
+ *	tp_btf	call_current()		the call that the event belongs to
+ *	fexit	call_leave(ctx)		the call that returns here, still on the stack
+ *		call_done(ctx)		pops it
  *
- * Any of them may give NULL: the call began before the programs were there, or
- * the kernel did not run one of them because its like was at work already.  So
- * calls are found by their frame, not by counting.  An interrupt may come at
- * any line of fentry and fexit, with a whole call inside: a place on the stack
- * is claimed before it is filled, and read before it is given up.
+ * All but the last may return NULL: the call began before the programs were attached,
+ * or the kernel skipped a program because one was already running on the CPU.  So
+ * calls are matched by frame, not by counting.  An interrupt with a whole call of
+ * its own may hit anywhere in fentry and fexit: a slot is claimed before it is
+ * filled, and read before it is released.
  */
 #ifndef _KPY_CALLS_BPF_H
 #define _KPY_CALLS_BPF_H
 
 #include "calls.h"
 
-#define CALL_STACK_SIZE	16384	/* of a task or of interrupts, and so aligned */
+#define CALL_STACK_SIZE	16384	/* size and alignment of task and interrupt stacks */
 
-__u64 calls_unknown;		/* ends whose begin was not seen, or found no room */
+__u64 calls_unknown;		/* returns whose entry was not seen or found no room */
 
 /* by task */
 struct {
@@ -34,9 +34,9 @@ struct {
 static const struct calls first_call = { .depth = 1 };
 
 /*
- * The same at a call's entry and end.  A trampoline has one context for both; a
- * probe (what fentry and fexit are loaded as if the module has no BTF) has
- * the stack pointer, at the end without the return address.
+ * Same value at a call's entry and return.  A trampoline uses one context for both.
+ * If the module has no BTF, fentry and fexit are loaded as kprobes: then it is the
+ * stack pointer, which at the return no longer covers the return address.
  */
 static __always_inline __u64 call_frame(void *ctx, bool end)
 {
@@ -45,7 +45,7 @@ static __always_inline __u64 call_frame(void *ctx, bool end)
 	return PT_REGS_SP((struct pt_regs *)ctx) - (end ? sizeof(__u64) : 0);
 }
 
-/* Of a context the verifier wants no arithmetic. */
+/* A copy of @frame, as the verifier rejects arithmetic on a context pointer. */
 static __always_inline __u64 call_number(__u64 frame)
 {
 	__u64 number = 0;
@@ -54,13 +54,13 @@ static __always_inline __u64 call_number(__u64 frame)
 	return number;
 }
 
-/* @c is deeper in the same stack than a call that begins now: its end was not seen. */
+/* @c lies deeper in the same stack than a call that begins now: its return was missed. */
 static __always_inline bool call_is_over(const struct call *c, __u64 frame)
 {
 	return c->frame <= frame && (c->frame ^ frame) < CALL_STACK_SIZE;
 }
 
-/* A place for a call, NULL if there is none. */
+/* Claim a slot for a call, NULL if there is none. */
 static __always_inline struct call *call_claim(__u64 task, __u64 frame)
 {
 	bool first = !bpf_map_update_elem(&calls, &task, &first_call, BPF_NOEXIST);
@@ -107,10 +107,10 @@ static __always_inline struct call *call_current(void)
 	if (!all || !all->depth)
 		return NULL;
 	c = &all->call[(all->depth - 1) % CALL_DEPTH];
-	return c->frame ? c : NULL;	/* not filled yet: that of an entry not seen */
+	return c->frame ? c : NULL;	/* 0: slot not filled yet; this call's entry was missed */
 }
 
-/* The place of the call that has @frame; @all->depth if it is not there. */
+/* Index of the call with @frame, @all->depth if there is none. */
 static __always_inline __u64 call_place(const struct calls *all, __u64 frame)
 {
 	for (__u64 i = 0; i < CALL_DEPTH; i++)
@@ -133,7 +133,7 @@ static __always_inline struct call *call_leave(void *ctx)
 	return NULL;
 }
 
-/* Takes off also what is above: those calls' ends were not seen. */
+/* Also pops the calls above it: their returns were missed. */
 static __always_inline void call_done(void *ctx)
 {
 	__u64 task = bpf_get_current_task(), frame = call_frame(ctx, true), place;

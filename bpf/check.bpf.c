@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * kpy check: counts what happens to each heap, and copies the counts at the
- * moment at which kpy reads the module's own, so that both can be compared
- * while the heap is in use.
+ * kpy check: counts the events of each heap, and copies the counts at the moment
+ * kpy reads the module's counters, so that both can be compared while the heap is
+ * in use.
  */
 #include "kpy.bpf.h"
 #include "check.h"
 
 const volatile __u32 nr_cpus = 1;
-const volatile __u32 reader;		/* the process whose reading counts */
+const volatile __u32 reader;		/* pid of kpy: only its reads count */
 
 __u64 lost;				/* events that found no room */
 __u64 snapshots;
@@ -21,7 +21,7 @@ struct {
 	__type(value, struct totals);
 } heaps SEC(".maps");
 
-/* by CPU: the totals of the heap that was read last */
+/* by CPU: totals of the heap read last */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -29,7 +29,7 @@ struct {
 	__type(value, struct totals);
 } snapshot SEC(".maps");
 
-/* by id: heaps that went */
+/* by id: destroyed heaps */
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
 	__uint(max_entries, 256);
@@ -57,7 +57,7 @@ static __always_inline struct totals *totals_of(__u32 heap)
 
 static __always_inline void count_in_use(struct totals *t, __u32 szidx, __s64 n)
 {
-	t->in_use[szidx % CHECK_CLASSES] += n;	/* there are no more; the verifier wants to see it */
+	t->in_use[szidx % CHECK_CLASSES] += n;	/* never above; the % is for the verifier */
 }
 
 SEC("tp_btf/kpy_alloc")

@@ -4,7 +4,7 @@
 
 #define CHECK_CLASSES	64
 
-/* What the events of a heap add up to, on one CPU. */
+/* Totals of a heap's events on one CPU. */
 struct totals {
 	__u64 allocs;
 	__u64 frees;
@@ -13,11 +13,11 @@ struct totals {
 	__u64 large_allocs;
 	__u64 large_frees;
 	__u64 large_fallbacks;
-	__u64 large_bytes;		/* now; wraps, only the sum over CPUs means something */
+	__u64 large_bytes;		/* now; wraps, only the sum over all CPUs is meaningful */
 	__u64 in_use[CHECK_CLASSES];	/* likewise */
 };
 
-/* A heap's own numbers when it went; as many as the event carries. */
+/* The module's counters of a destroyed heap, as far as the event carries them. */
 struct ended {
 	char name[32];
 	__u64 allocs;

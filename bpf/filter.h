@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What a tracing command looks at; set before the programs are loaded. */
+/* Which events a tracing command looks at; set before the programs are loaded. */
 #ifndef _KPY_FILTER_H
 #define _KPY_FILTER_H
 
@@ -7,11 +7,11 @@
 #define KPY_COMM	16
 
 struct kpy_filter {
-	__u64 min_size;		/* bytes requested; of a freed block, bytes of its class */
+	__u64 min_size;		/* bytes requested; for frees of small blocks, the class size */
 	__u64 max_size;
 	__u32 heap;		/* id or KPY_ANY */
 	__u32 szidx;		/* size class or KPY_ANY; large blocks have none */
-	__u32 pid;		/* of the process, or KPY_ANY */
+	__u32 pid;		/* process id or KPY_ANY */
 	__u32 by_comm;
 	char comm[KPY_COMM];
 };

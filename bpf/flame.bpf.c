@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
-/* kpy flame: adds up what is asked for, by the stack that asks. */
+/* kpy flame: adds up allocations by call stack. */
 #include "kpy.bpf.h"
 #include "stack.bpf.h"
 #include "flame.h"
 
 const volatile bool with_stacks = true;
 
-struct flame_sum lost;			/* what found no room */
+struct flame_sum lost;			/* allocations that found no room */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_HASH);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A table of the module's heaps that needs no program of ours to be read:
+ * A table of the module's heaps that can be read without kpy:
  *
  *	bpftool iter pin heaps.bpf.o /sys/fs/bpf/kpy_heaps
  *	cat /sys/fs/bpf/kpy_heaps
  *
- * A module cannot add a kind of BPF iterator, so this rides on the one over BPF
- * maps: there always is one, and at the first all heaps are printed.  Heaps are
- * read as they are at that moment, without their locks; in mode percpu the blocks
- * that CPUs have at hand are among BLOCKS, BYTES and LARGE.
+ * A module cannot add a BPF iterator type, so this uses the one over BPF maps: at
+ * least one map always exists, and at the first, all heaps are printed.  Heaps are
+ * read without their locks; in mode percpu, BLOCKS and BYTES include blocks cached
+ * on CPUs.
  */
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
@@ -18,7 +18,7 @@
 #define MAX_HEAPS	4096
 #define MAX_ARENAS	(1 << 20)
 
-extern const void kpy_heaps __ksym;	/* a static list_head in kmod/registry.c */
+extern const void kpy_heaps __ksym;	/* a static list_head in kmod/heaps.c */
 
 char LICENSE[] SEC("license") = "GPL";
 
@@ -69,7 +69,7 @@ static __always_inline __u64 usable_arenas(struct kpy_heap *heap)
 	return w.n;
 }
 
-/* Both @n and @bytes. */
+/* Sums up both @n and @bytes. */
 static __always_inline struct walk blocks(struct kpy_heap *heap)
 {
 	struct walk w = { .heap = heap };

@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * kpy hist: how large requests are and how well they fill their classes, how
- * long calls take and blocks live.  Each question has its own programs, named
- * after it; kpy loads no others.  Nothing is ever cleared: kpy subtracts what it
- * has shown.
+ * kpy hist: how large requests are, how well they fill their size classes, how long
+ * calls take and how long blocks live.  Each question has its own programs, named
+ * after it; kpy loads only those.  Counts are never cleared: kpy subtracts what it
+ * has already shown.
  */
 #include "kpy.bpf.h"
 #include "hist.h"
 #include "calls.bpf.h"
 
 const volatile __u32 nr_slots = HIST_LOG2;
-const volatile __u32 step;		/* of a linear histogram of sizes, 0: log2 */
-const volatile __u32 unit = 1;		/* ns, of lifetimes */
-const volatile bool by_event;		/* only calls with an event that is wanted */
+const volatile __u32 step;		/* bytes per slot of a linear size histogram, 0: log2 */
+const volatile __u32 unit = 1;		/* of lifetimes, in ns */
+const volatile bool by_event;		/* count only calls that had a wanted event */
 
 __u64 lost;				/* events that found no room */
-__u64 strangers;			/* frees of blocks whose birth was not seen */
+__u64 strangers;			/* frees of blocks whose allocation was not seen */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
@@ -70,7 +70,7 @@ static __always_inline __u32 log2_of(__u64 value)
 	return slot;
 }
 
-/* As classes are: the first slot is 1 … step. */
+/* Like size classes: the first slot is 1 to step. */
 static __always_inline __u32 linear_of(__u64 value)
 {
 	__u64 slot = value ? (value - 1) / step : 0;
@@ -103,7 +103,7 @@ static __always_inline void count_class(__u32 heap, __u32 szidx, __u64 value)
 	s->sum += value;
 }
 
-/* A free tells the size of its class, so the alignment of a heap that may soon be gone. */
+/* A free reports its class size, and so the alignment of a heap that may soon be gone. */
 static __always_inline void learn_align(__u32 heap, __u64 size, __u32 szidx)
 {
 	struct hist_heap h = { .align = size / (szidx + 1) };
@@ -304,7 +304,7 @@ static __always_inline int life_begin(__u32 heap, void *ptr, __u64 size, __u32 s
 	return 0;
 }
 
-/* A block of a heap that went may still be in the table when its memory is another's. */
+/* Memory of a block that a destroyed heap left in the table may be reused by another heap. */
 static __always_inline int life_end(__u32 heap, void *ptr)
 {
 	__u64 key = (__u64)ptr, ns;

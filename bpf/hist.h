@@ -2,10 +2,10 @@
 #ifndef _KPY_HIST_H
 #define _KPY_HIST_H
 
-#define HIST_LOG2	64		/* slots: slot n is for 2^n … 2^(n+1) - 1, the first for 0 too */
-#define HIST_LINEAR	65		/* slots, the last one for all that is above */
+#define HIST_LOG2	64		/* slots: slot n is 2^n to 2^(n+1) - 1, slot 0 has 0, too */
+#define HIST_LINEAR	65		/* slots, the last one for everything above */
 
-/* Calls whose time is taken; each has HIST_LOG2 slots. */
+/* Calls that are timed; each kind has HIST_LOG2 slots. */
 enum hist_call {
 	HIST_ALLOC,			/* kpy_alloc, kpy_zalloc, kpy_calloc */
 	HIST_REALLOC,
@@ -13,7 +13,7 @@ enum hist_call {
 	NR_HIST_CALLS
 };
 
-/* What such a call came across. */
+/* What happened during such a call. */
 enum hist_path {
 	HIST_ALL,
 	HIST_NEW_POOL,
@@ -27,10 +27,10 @@ struct hist_paths {
 	__u64 ns[NR_HIST_PATHS];
 };
 
-/* For latency, of a call until it ends. */
+/* For latency: kept about a call until it returns. */
 struct call_data {
-	__u32 wanted;			/* had an event that the filter lets pass */
-	__u32 paths;			/* bits by enum hist_path */
+	__u32 wanted;			/* had an event that passed the filter */
+	__u32 paths;			/* bit mask of enum hist_path */
 };
 
 struct hist_class {
@@ -51,10 +51,10 @@ struct hist_born {
 
 #define HIST_NAME	32
 
-/* What is known of a heap also when it is gone. */
+/* What remains known about a destroyed heap. */
 struct hist_heap {
 	__u32 align;			/* 0: unknown */
-	char name[HIST_NAME];		/* "" while it is there */
+	char name[HIST_NAME];		/* "" while it exists */
 };
 
 #endif

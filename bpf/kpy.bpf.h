@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What all programs share.  A program is written once, as tp_btf; where the
- * module has no BTF, kpy loads it as raw_tp: both see the same arguments, all of
- * them scalars (see kmod/trace.h), and neither reads them as pointers.
+ * Shared by all programs.  Programs are written as tp_btf; if the module has no BTF,
+ * kpy loads them as raw_tp.  Both get the same arguments, all of them scalars (see
+ * kmod/trace.h), and neither dereferences them as pointers.
  *
- * The events fire with interrupts off, so a program is never entered twice on a
- * CPU and per-CPU values need no atomics.
+ * Events fire with interrupts off, so a program never nests on a CPU, and per-CPU
+ * values need no atomics.
  */
 #ifndef _KPY_BPF_H
 #define _KPY_BPF_H
@@ -17,7 +17,7 @@
 
 #include "filter.h"
 
-/* A free's class may hold less than what its largest request was: one class more. */
+/* A free reports the class size, which exceeds the request by less than this. */
 #define KPY_CLASS_STEP	32
 
 const volatile struct kpy_filter filter = {
@@ -52,7 +52,7 @@ static __always_inline bool heap_wanted(__u32 heap)
 	return filter.heap == KPY_ANY || heap == filter.heap;
 }
 
-/* Of a large block @szidx is KPY_ANY. */
+/* @szidx: KPY_ANY for a large block. */
 static __always_inline bool alloc_wanted(__u32 heap, __u64 size, __u32 szidx)
 {
 	return heap_wanted(heap) && size >= filter.min_size && size <= filter.max_size &&

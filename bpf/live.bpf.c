@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The blocks that are in use, each with its age and the stack that asked for it:
- * for kpy leak, pin and flame --live.
+ * The blocks in use, each with its age and the stack that allocated it: for
+ * kpy leak, kpy pin and kpy flame --live.
  *
- * The programs are attached in their order here: a block that is in the table is
- * sure to be seen when it is freed, so what the table holds is in use.  What is
- * freed and not in the table had been there before.
+ * Programs are attached in the order of this file, so the free of a block in the
+ * table is never missed: all blocks in the table are in use.  A block that is freed
+ * but not in the table was allocated earlier.
  *
- * The events of a heap fire under its lock: its numbers need no atomics.
+ * The events of a heap fire under its lock, so its counts need no atomics.
  */
 #include "kpy.bpf.h"
 #include "stack.bpf.h"
 #include "live.h"
 
 const volatile bool with_stacks = true;
-const volatile __u32 reader;		/* the process whose reading is the start */
+const volatile __u32 reader;		/* pid of kpy: its first read is the start */
 
 __u64 lost;				/* heaps that found no room */
 
@@ -61,7 +61,7 @@ static __always_inline void count(struct live_moment *m, __u32 szidx, __u64 size
 	}
 }
 
-/* True if it was in the table.  Of a heap that is gone, a block there may be another's by now. */
+/* True if it was in the table; an entry of another heap is stale, that heap is gone. */
 static __always_inline bool forget(struct live_heap *h, __u32 heap, __u64 ptr)
 {
 	struct live_block *b = bpf_map_lookup_elem(&blocks, &ptr);
@@ -121,7 +121,7 @@ int BPF_PROG(on_large_free, __u32 heap, void *ptr, size_t size)
 	return freed(heap, (__u64)ptr, size, KPY_ANY);
 }
 
-/* In place: the same block of another size.  One that moved was a new one and a free. */
+/* In place: same block, new size.  A move fires an alloc and a free event instead. */
 SEC("tp_btf/kpy_realloc")
 int BPF_PROG(on_realloc, __u32 heap, void *old, void *ptr, size_t old_size, size_t size)
 {

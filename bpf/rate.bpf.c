@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* kpy rate: what each caller allocates and frees.  The counts only grow, kpy takes differences. */
+/* kpy rate: what each caller allocates and frees.  Counts only grow; kpy takes differences. */
 #include "kpy.bpf.h"
 #include "stack.bpf.h"
 #include "rate.h"

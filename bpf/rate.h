@@ -4,7 +4,7 @@
 
 struct rate_caller {
 	__u64 call_site;
-	__u32 stack;			/* by number, 0 if only call sites are told apart */
+	__u32 stack;			/* id, 0 if only call sites are distinguished */
 	__u32 zero;
 };
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Kernel stacks by number.  A hash of whole stacks, where the kernel's own
- * stack map keeps one stack a hash value and gives up on the second: what a
- * tool says of a stack is then true of all its blocks.  The walk (some 7000
- * instructions) costs ten times what the look-up does.
+ * Kernel stacks by id.  The map is keyed by whole stacks, because the kernel's own
+ * stack map keeps one stack per hash value and fails on a collision: so what a tool
+ * says about a stack is true of all its blocks.  The walk (some 7000 instructions)
+ * costs ten times as much as the lookup.
  */
 #ifndef _KPY_STACK_BPF_H
 #define _KPY_STACK_BPF_H
@@ -11,7 +11,7 @@
 #include "stack.h"
 
 __u32 nr_stacks;
-__u64 stacks_lost;		/* walks that gave nothing, or found no room */
+__u64 stacks_lost;		/* stacks that could not be walked or found no room */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
@@ -27,7 +27,7 @@ struct {
 	__type(value, struct kpy_stack);
 } walked SEC(".maps");
 
-/* From 1; 0 if there is none. */
+/* Ids start at 1; 0 if there is none. */
 static __always_inline __u32 stack_id(void *ctx)
 {
 	__u32 zero = 0, new, *id;
@@ -42,7 +42,7 @@ static __always_inline __u32 stack_id(void *ctx)
 	if (id)
 		return *id;
 	new = __sync_fetch_and_add(&nr_stacks, 1) + 1;
-	/* Another CPU may have been faster. */
+	/* Another CPU may have inserted it first. */
 	bpf_map_update_elem(&stacks, s, &new, BPF_NOEXIST);
 	id = bpf_map_lookup_elem(&stacks, s);
 	if (id)

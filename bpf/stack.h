@@ -4,7 +4,7 @@
 
 #define STACK_DEPTH	64
 
-/* Return addresses, the innermost first; zeroes behind the last. */
+/* Return addresses, innermost first; zeroes after the last. */
 struct kpy_stack {
 	__u64 ip[STACK_DEPTH];
 };

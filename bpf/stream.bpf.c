@@ -1,24 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * kpy trace: events as records in a ring buffer, in the order in which they
- * happened, but that the last event of a call waits for the call's end if that
- * is timed.  A record that finds no room is counted and gone; nobody waits.
+ * kpy trace: writes events as records to a ring buffer, in the order in which they
+ * happened; only the last event of a timed call is held back until the call returns.
+ * A record that finds no room is counted and dropped; nothing waits.
  */
 #include "kpy.bpf.h"
 #include "stack.bpf.h"
 #include "stream.h"
 #include "calls.bpf.h"
 
-#define MAX_ENTRY	16	/* bytes of a function in front of its body */
+#define MAX_ENTRY	16	/* bytes of a function before its body */
 
 const volatile bool with_stacks;
 const volatile bool with_latency;
-const volatile __u32 reader;		/* the process whose reading of a list is a record */
-const volatile __u64 limit;		/* events, 0: none */
-const volatile __u64 wake_at = 256 << 10;	/* bytes; kpy looks now and then anyway */
+const volatile __u32 reader;		/* pid of kpy: its reads of the arena list are recorded */
+const volatile __u64 limit;		/* events, 0: no limit */
+const volatile __u64 wake_at = 256 << 10;	/* bytes; kpy also polls */
 
 __u64 taken;				/* events, if there is a limit */
-__u64 lost;				/* sum of the CPUs' dropped */
+__u64 lost;				/* sum of all CPUs' dropped */
 
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);
@@ -32,7 +32,7 @@ struct {
 	__type(value, struct stream_counts);
 } counts SEC(".maps");
 
-/* Where a record is made: events fire with interrupts off. */
+/* Scratch space for a record: one per CPU will do, events fire with interrupts off. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
 	__uint(max_entries, 1);
@@ -47,7 +47,7 @@ static __always_inline struct stream_counts *cpu_counts(void)
 	return bpf_map_lookup_elem(&counts, &zero);
 }
 
-/* Wakes when the mark is passed: once, for kpy then reads all there is. */
+/* Wake kpy only when the mark is passed: it then reads everything there is. */
 static __always_inline __u64 wake_flag(void)
 {
 	__u64 queued = bpf_ringbuf_query(&ring, BPF_RB_AVAIL_DATA);
@@ -61,7 +61,7 @@ static __always_inline bool put(struct stream_event *e)
 	return !bpf_ringbuf_output(&ring, e, sizeof(*e), wake_flag());
 }
 
-/* Also at the end of a call, where an interrupt's event may come in between. */
+/* Atomic: at the end of a call, an interrupt's event may come in between. */
 static __always_inline void put_or_drop(struct stream_event *e)
 {
 	struct stream_counts *c;
@@ -97,7 +97,7 @@ static __always_inline struct stream_event *make(void *ctx, enum stream_op op, _
 	return e;
 }
 
-/* Counts an event and gives its record, NULL if no more are wanted. */
+/* Counts an event and returns its record, NULL beyond the limit. */
 static __always_inline struct stream_event *see(void *ctx, enum stream_op op, __u32 heap)
 {
 	struct stream_counts *c = cpu_counts();
@@ -108,7 +108,7 @@ static __always_inline struct stream_event *see(void *ctx, enum stream_op op, __
 	return make(ctx, op, heap);
 }
 
-/* A block's event: if its call is timed, it takes the place of the one before. */
+/* A block's event: if its call is timed, hold it back and write the previous one. */
 static __always_inline void put_of_call(struct stream_event *e)
 {
 	struct call *c = with_latency ? call_current() : NULL;
@@ -198,7 +198,7 @@ int BPF_PROG(on_large_alloc, __u32 heap, void *ptr, size_t size, bool fallback,
 SEC("tp_btf/kpy_large_free")
 int BPF_PROG(on_large_free, __u32 heap, void *ptr, size_t size, unsigned long call_site)
 {
-	/* exactly what was requested, unlike a small block's */
+	/* @size is what was requested, unlike for a small block */
 	if (alloc_wanted(heap, size, KPY_ANY))
 		put_large(ctx, STREAM_LARGE_FREE, heap, ptr, size, call_site);
 	return 0;
@@ -277,16 +277,16 @@ int BPF_PROG(on_snapshot, __u32 heap, const char *name, __u32 what)
 		return 0;
 	e = make(ctx, STREAM_ARENAS_READ, heap);
 	if (e)
-		put(e);		/* kpy notices if this is not there */
+		put(e);		/* kpy notices if it is missing */
 	return 0;
 }
 
 /*
- * Who called a function of so many arguments.  While its return is watched, it
- * returns to BPF, and that is what its event has for a call site.  A trampoline
- * has on the stack: the arguments (@ctx), the value returned, the frame pointer,
- * its own return into the function, and the function's to the caller; of a
- * probe's stack the last is on top, for the probe at the entry comes first.
+ * The caller of a function with @args arguments.  While the function's return is
+ * traced, it returns to BPF, and its event reports that as the call site.  The stack
+ * of a trampoline holds the arguments (@ctx), the return value, the frame pointer,
+ * the return address into the function, and the function's own return address.  In
+ * a kprobe, the latter is on top of the stack, as the entry probe runs first.
  */
 static __always_inline __u64 caller_of(void *ctx, __u32 args)
 {
@@ -321,7 +321,7 @@ static __always_inline void end_call(void *ctx)
 	call_done(ctx);
 }
 
-/* The end first: attached in this order, no entry is without one. */
+/* fexit first: programs are attached in this order, so no entry lacks its return. */
 #define TIME_CALLS_OF(function, args)	\
 SEC("fexit/" #function)			\
 int end_of_##function(void *ctx)	\

@@ -11,21 +11,21 @@ enum stream_op {
 	STREAM_FREE,
 	STREAM_REALLOC,
 	STREAM_LARGE,
-	STREAM_FALLBACK,		/* a small request that the general allocator served */
+	STREAM_FALLBACK,		/* a small request served by the general allocator */
 	STREAM_LARGE_FREE,
 	STREAM_POOL,			/* from, to: enum kpy_pool_state */
 	STREAM_ARENA_NEW,
 	STREAM_ARENA_MOVE,		/* from, to: free pools */
 	STREAM_ARENA_RELEASE,
 	STREAM_HEAP_END,
-	STREAM_ARENAS_READ,		/* kpy has read the list; no event of its own */
+	STREAM_ARENAS_READ,		/* kpy has read the arena list; not an event */
 };
 
-/* One line; what does not apply is 0, of numbers that start there KPY_ANY. */
+/* One line.  What does not apply is 0, or KPY_ANY where numbers start at 0. */
 struct stream_event {
 	__u64 ns;
-	__u64 latency;			/* of the call, once that is over */
-	__u64 lost;			/* records on all CPUs, before this one */
+	__u64 latency;			/* of the call, once it has returned */
+	__u64 lost;			/* records on all CPUs before this one */
 	__u64 call_site;
 	__u64 ptr;
 	__u64 size;
@@ -43,18 +43,18 @@ struct stream_event {
 	__u32 arena;
 	__u32 from;
 	__u32 to;
-	__u32 behind;			/* slot of an arena */
+	__u32 behind;			/* arena slot, see kpy_arena_move */
 	__u32 stack;			/* id */
 	char comm[KPY_COMM];
 };
 
-/* Of one CPU; what was seen and not dropped gets to kpy. */
+/* Per CPU; what was seen and not dropped reaches kpy. */
 struct stream_counts {
 	__u64 seen;
 	__u64 dropped;
 };
 
-/* What calls.h keeps of a call: its last event, until it is known how long it took. */
+/* Kept about a call in calls.h: its last event, until the call's latency is known. */
 struct call_data {
 	struct stream_event event;
 	__u64 pending;

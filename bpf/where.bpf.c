@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * kpy where: asks the module where an address lies, by its kfunc.  The program
- * is run, not attached, and its maps hold the question and the answer, so that
- * bpftool can do it too:
+ * kpy where: asks the module's kfunc where an address lies.  The program is run,
+ * not attached; its maps hold the question and the answer, so bpftool can use it
+ * as well:
  *
  *	kpy attach where /sys/fs/bpf/where; cd /sys/fs/bpf/where
  *	bpftool map update pinned address key 0 0 0 0 value hex 30 10 c4 03 80 88 ff ff

@@ -2,7 +2,7 @@
 #ifndef _KPY_WHERE_H
 #define _KPY_WHERE_H
 
-/* What kmod/kpymalloc.h says in struct kpy_block_info of an address. */
+/* An address and its struct kpy_block_info, see kmod/kpymalloc.h. */
 struct where {
 	__u64 address;
 	__u64 start;		/* of the block */
@@ -14,7 +14,7 @@ struct where {
 	__u32 szidx;
 	__u32 size;
 	__u32 in_use;
-	__s32 error;		/* as of errno, negative: the address is in no block */
+	__s32 error;		/* negative errno if the address is in no block */
 };
 
 #endif

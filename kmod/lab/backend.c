@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The allocators a replay can run on: a heap of kpymalloc, or the kernel's
- * own kmalloc() and vmalloc() as the measure, or a kmem_cache a size class with
- * those two behind it.
+ * The allocators a replay can run on: a kpymalloc heap; the kernel's own
+ * kmalloc() and vmalloc(), for comparison; or one kmem_cache per size class,
+ * with kmalloc() and vmalloc() for all other sizes.
  *
- * All get the same gfp flags and never see what the others would not.  A heap
- * is held from lab_backend_open() to lab_backend_close().
+ * All get the same requests and gfp flags.  A reference to the heap is held
+ * from lab_backend_open() to lab_backend_close().
  */
 #include <linux/err.h>
 #include <linux/kernel.h>
@@ -39,7 +39,7 @@ static int heap_locate(struct lab_backend *be, void *ptr, struct kpy_block_info 
 	return kpy_block_find(be->heap, ptr, at);
 }
 
-/* The snapshot is too big for the stack; if it cannot be had the last peak stays. */
+/* The statistics are too big for the stack; if kmalloc() fails, the old peak stays. */
 static void heap_refresh(struct lab_backend *be)
 {
 	struct kpy_heap_stats *stats = kmalloc(sizeof(*stats), GFP_KERNEL);
@@ -60,7 +60,7 @@ static const struct lab_backend_ops heap_ops = {
 	.locate = heap_locate,
 };
 
-/* Bytes of the kernel that a block of @size takes. */
+/* Bytes that the kernel uses for a block of @size. */
 static size_t slab_held(const void *ptr, size_t size)
 {
 	return is_vmalloc_addr(ptr) ? PAGE_ALIGN(size) : ksize(ptr);
@@ -75,7 +75,7 @@ static void *slab_count(struct lab_backend *be, void *ptr, size_t size)
 	return ptr;
 }
 
-/* As malloc(): 0 bytes are a block of their own. */
+/* As with malloc(), 0 bytes get a block of their own. */
 static void *slab_alloc(struct lab_backend *be, size_t size)
 {
 	size = size ?: 1;
@@ -105,7 +105,7 @@ static void *slab_move(struct lab_backend *be, void *ptr, size_t old, size_t siz
 	return new;
 }
 
-/* In place wherever krealloc() can; kvrealloc() differs between kernels. */
+/* In place where krealloc() can.  kvrealloc() differs between kernels. */
 static void *slab_realloc(struct lab_backend *be, void *ptr, size_t old, size_t size)
 {
 	size_t held;
@@ -171,8 +171,8 @@ static const struct lab_backend_ops cache_ops = {
 
 /**
  * lab_backend_open - choose an allocator
- * @be: where to remember it
- * @name: `kmalloc`, `cache`, or `kpymalloc:` and the name of a heap
+ * @be: filled in
+ * @name: `kmalloc`, `cache`, or `kpymalloc:` followed by the name of a heap
  *
  * Context: Process context, may sleep.
  * Return: 0, -EINVAL for an unknown allocator, -ENOENT for an unknown heap, -ENOMEM.
@@ -204,8 +204,8 @@ int lab_backend_open(struct lab_backend *be, const char *name)
 }
 
 /**
- * lab_backend_close - let go of the heap or the caches, if there are any
- * @be: backend without a live block
+ * lab_backend_close - release the heap or the caches, if any
+ * @be: backend with no live blocks
  *
  * Context: Process context, may sleep.
  */

@@ -2,10 +2,10 @@
 /*
  * kpybench: what allocators cost, pattern by pattern.
  *
- * A measurement does a pattern a few times, with the same blocks in the same
- * order whatever the allocator; the first time warms up, of the others the
- * least and the median are kept.  Everything is freed afterwards.  To learn
- * what an allocator costs, subtract what the backend `none` took.
+ * A measurement repeats a pattern a few times, with the same blocks in the same
+ * order for every allocator.  The first repetition warms up; the minimum and the
+ * median of the others are kept.  Each repetition ends with no block left.  The
+ * cost of an allocator is its time minus that of the backend `none`.
  */
 #include <linux/cpu.h>
 #include <linux/err.h>
@@ -18,15 +18,15 @@
 
 #include "bench.h"
 
-#define BATCH		4096		/* blocks at one time */
+#define BATCH		4096		/* blocks live at one time */
 #define PAIRS		20000
 #define IRQ_PAIRS	2000
-#define REFILLED	0x10000		/* blocks in some arenas */
+#define REFILLED	0x10000		/* blocks, in several arenas */
 #define MIXED		100000		/* live blocks */
 #define MIXED_SLICE	10000
 #define LARGE		1064		/* bytes */
 #define TRACE_REPS	3
-#define SMP_OPS		0x8000		/* a thread */
+#define SMP_OPS		0x8000		/* per thread */
 #define SEED		42
 
 static_assert(BENCH_SMP_REPS >= BENCH_REPS);
@@ -83,12 +83,12 @@ static unsigned int nr_results;
 struct lab_error lab_bench_error;
 
 /**
- * lab_bench_result - a line of `results`
- * @i: its number, from 0
- * @result: where to put it
+ * lab_bench_result - get a line of `results`
+ * @i: number of the line, from 0
+ * @result: filled in
  *
  * Context: Process context, any time.
- * Return: is there such a line?
+ * Return: whether there is such a line.
  */
 bool lab_bench_result(unsigned int i, struct bench_result *result)
 {
@@ -132,7 +132,7 @@ static int compare_u64(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* The repetitions with the least and with the middle figure. */
+/* Minimum and median of all repetitions but the first. */
 static void summarize(struct bench_result *result, const struct bench_time *times, u32 reps)
 {
 	u64 ns[BENCH_SMP_REPS], cycles[BENCH_SMP_REPS];
@@ -175,7 +175,7 @@ static int measure(struct bench_run *run)
 	err = bench_job_open(&run->job, run->backend, SEED);
 	if (err)
 		return err;
-	cpus_read_lock();	/* a CPU that goes would wait for who may not leave it */
+	cpus_read_lock();	/* offlining would wait for a task pinned to the CPU */
 	migrate_disable();
 	err = repeat(run, times);
 	migrate_enable();
@@ -187,20 +187,20 @@ static int measure(struct bench_run *run)
 	return add_result(&result);
 }
 
-/* @size: 0 for that of the pattern. */
+/* @size: 0 for the pattern's own size. */
 static int choose_size(struct bench_run *run, u64 size)
 {
 	const struct bench_pattern *p = run->pattern;
 	u32 max = run->backend->max_size;
 
 	if (size && !p->resizable)
-		return bench_refuse(-EINVAL, "run: %s has its own sizes", p->name);
+		return bench_refuse(-EINVAL, "run: %s takes no size", p->name);
 	if (size > KMALLOC_MAX_CACHE_SIZE)
 		return bench_refuse(-ERANGE, "run: %llu bytes, at most %lu", size,
 				    KMALLOC_MAX_CACHE_SIZE);
 	run->job.size = size ?: p->size;
 	if (p->timed == STEP_PAIR_VAR && max && run->job.size > max)
-		return bench_refuse(-ERANGE, "run: %s has nothing for %u bytes",
+		return bench_refuse(-ERANGE, "run: %s has no blocks of %u bytes",
 				    run->backend->name, run->job.size);
 	return 0;
 }
@@ -224,7 +224,7 @@ static int choose_ops(struct bench_run *run, const struct bench_trace *trace)
  * @b: benchmark
  * @backend: name of the allocator
  * @pattern: name of the pattern
- * @size: of the blocks, 0 for the usual one
+ * @size: block size, 0 for the pattern's default
  *
  * Context: Process context under @b->lock, may sleep and take long.
  * Return: 0, -EINVAL for an unknown name, -EBUSY while blocks are held, -ERANGE for too
@@ -260,7 +260,7 @@ int lab_bench_run(struct lab_bench *b, const char *backend, const char *pattern,
 }
 
 /**
- * lab_bench_clear - forget the results
+ * lab_bench_clear - discard the results
  * @b: benchmark
  *
  * Context: Process context.
@@ -284,7 +284,7 @@ static void put_heap(struct lab_bench *b)
 /**
  * lab_bench_set_heap - choose the heap to measure, or none
  * @b: benchmark
- * @name: of the heap, empty to let go of the last one
+ * @name: name of the heap, empty to release the last one
  *
  * Context: Process context under @b->lock, may sleep.
  * Return: 0, -EBUSY while blocks are held, -ENOENT if there is no such heap.
@@ -310,9 +310,9 @@ int lab_bench_set_heap(struct lab_bench *b, const char *name)
 }
 
 /**
- * lab_bench_init - no heap, no blocks, no results
+ * lab_bench_init - start with no heap and no blocks
  * @b: benchmark, all zeroes
- * @replay: from where it takes traces
+ * @replay: the replay to take traces from
  *
  * Context: Process context.
  */
@@ -323,8 +323,8 @@ void lab_bench_init(struct lab_bench *b, struct lab_replay *replay)
 }
 
 /**
- * lab_bench_exit - give everything back
- * @b: benchmark that nobody can reach any more
+ * lab_bench_exit - free everything
+ * @b: benchmark that is no longer reachable
  *
  * Context: Process context, may sleep.
  */

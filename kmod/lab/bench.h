@@ -1,21 +1,21 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * kpybench: every structure and prototype of the benchmark.
+ * kpybench: all structures and prototypes of the benchmark.
  *
- *   bench.c           commands: what is measured, how often, what is remembered
- *   bench_patterns.h  the loops that are timed, for any allocator
- *   bench_steps.h     the loops with the calls of one allocator
+ *   bench.c           commands, patterns, repetitions, results
+ *   bench_patterns.h  the timed loops, for any allocator
+ *   bench_steps.h     these loops with the calls of one allocator
  *   bench_backends.c  the allocators
  *   bench_job.c       the memory a measurement needs besides the blocks
- *   bench_trace.c     what a recorded program asks of an allocator
+ *   bench_trace.c     the requests of a recorded program
  *   bench_section.c   times a loop: here, in an interrupt, on blocks of another CPU
  *   bench_smp.c       times threads on several CPUs at once
- *   bench_hold.c      blocks that are held while somebody counts free pages
+ *   bench_hold.c      holds blocks so that free pages can be counted
  *   bench_debugfs.c   the files
  *
- * A pattern is a step that is timed and maybe one before it that is not.  A step
- * does the ops from one number to another of a job, calling its allocator
- * directly, and says where it stopped, which is where there was no memory.
+ * A pattern is a timed step, which an untimed one may precede.  A step performs a
+ * range of a job's ops with direct calls to the allocator, and returns where it
+ * stopped: at the end of the range, or earlier if there was no memory.
  */
 #ifndef _KPYLAB_BENCH_H
 #define _KPYLAB_BENCH_H
@@ -25,12 +25,12 @@
 
 #include "lab.h"
 
-#define BENCH_SIZE	64		/* bytes of a block if nobody says otherwise */
-#define BENCH_REPS	6		/* of a measurement; the first warms up */
-#define BENCH_SMP_REPS	40		/* short ones: all CPUs must be left in peace */
+#define BENCH_SIZE	64		/* default bytes of a block */
+#define BENCH_REPS	6		/* repetitions; the first one warms up */
+#define BENCH_SMP_REPS	40		/* many short ones: noise on any CPU spoils one */
 #define BENCH_RESULTS	512		/* lines in `results` */
 
-/* As users write it; interrupts are off, and a checking kernel would object. */
+/* As in real callers; but interrupts are off, and DEBUG_ATOMIC_SLEEP would complain. */
 #ifdef CONFIG_DEBUG_ATOMIC_SLEEP
 #define BENCH_GFP	GFP_NOWAIT
 #else
@@ -47,9 +47,9 @@ enum bench_op_kind {
 
 /**
  * struct bench_op - a request of a recorded program
- * @kind: what is done
- * @size: bytes asked for
- * @block: to which block
+ * @kind: enum bench_op_kind
+ * @size: bytes requested
+ * @block: index of the block
  */
 struct bench_op {
 	u16 kind;
@@ -59,9 +59,9 @@ struct bench_op {
 
 /**
  * struct bench_trace - the small requests of a recorded program
- * @ops: they, as many as @nr_ops; %NULL if there is no trace
- * @nr_ops: requests
- * @nr_blocks: numbers of blocks, each used but once
+ * @ops: the requests; %NULL if there is no trace
+ * @nr_ops: number of requests
+ * @nr_blocks: bench_op.block is below this
  */
 struct bench_trace {
 	struct bench_op *ops;
@@ -71,18 +71,18 @@ struct bench_trace {
 
 /**
  * struct bench_job - what a step works on
- * @heap: for kpymalloc
- * @fixed: its handle for blocks of @size; no heap in it if they have none
- * @cache: for blocks of @size, if the backend is a kmem_cache
- * @classes: for blocks of any size up to %KPY_SMALL_MAX, likewise
- * @blocks: @count of them; %NULL where there is none
- * @sizes: of @blocks, where they differ
- * @ops: of a recorded program
- * @fresh: of the blocks that come in their place
- * @order: a permutation of their numbers
- * @count: of blocks
- * @size: of all blocks, where they do not differ
- * @chunk: blocks had or freed by one bulk call, or of which one stays
+ * @heap: backend `kpymalloc`: the heap
+ * @fixed: its kpy_cache for @size; without a heap if there is none for that size
+ * @cache: backend `cache`: for blocks of @size
+ * @classes: likewise, for any size up to %KPY_SMALL_MAX
+ * @blocks: @count pointers; %NULL where there is no block
+ * @sizes: sizes of @blocks, if mixed
+ * @ops: requests of a recorded program
+ * @fresh: sizes of the blocks that replace @blocks in STEP_CHURN
+ * @order: permutation of the indices of @blocks
+ * @count: number of blocks
+ * @size: size of all blocks, 0 if mixed
+ * @chunk: blocks per bulk call, or blocks of which one stays
  */
 struct bench_job {
 	struct kpy_heap *heap;
@@ -103,18 +103,18 @@ typedef u32 (*bench_step_fn)(const struct bench_job *job, u32 from, u32 to);
 
 enum bench_step {
 	STEP_NOTHING,
-	STEP_PAIR_FIXED,	/* alloc and free a block of a size known beforehand */
-	STEP_PAIR_VAR,		/* ... of a size that is read each time */
-	STEP_PAIR_CONST,	/* ... of BENCH_SIZE, known to the compiler */
-	STEP_PAIR_ATOMIC,	/* PAIR_FIXED for interrupts */
+	STEP_PAIR_FIXED,	/* alloc and free a block of a size read before the loop */
+	STEP_PAIR_VAR,		/* ... of a size read each time */
+	STEP_PAIR_CONST,	/* ... of BENCH_SIZE, a compile-time constant */
+	STEP_PAIR_ATOMIC,	/* PAIR_FIXED with GFP_ATOMIC, for interrupts */
 	STEP_BATCH_ALLOC,
 	STEP_BATCH_FIFO,
 	STEP_BATCH_LIFO,
 	STEP_BATCH_THIN,	/* alloc, then free all but one of each chunk */
-	STEP_BATCH_FILL,	/* alloc those again */
+	STEP_BATCH_FILL,	/* alloc the freed ones again */
 	STEP_MIXED_ALLOC,
 	STEP_MIXED_FREE,	/* in random order */
-	STEP_CHURN,		/* a random block goes, another comes in its place */
+	STEP_CHURN,		/* free a random block, alloc another in its place */
 	STEP_BULK_ALLOC,
 	STEP_BULK_FREE,
 	STEP_TRACE,
@@ -123,14 +123,14 @@ enum bench_step {
 
 /**
  * struct bench_backend - an allocator
- * @name: for commands and results
- * @open: prepares a job's caches; %NULL if there is nothing to prepare
- * @close: the reverse
- * @free: one block, however it was had
- * @trim: gives all pages back that no block needs; %NULL if there is no way
- * @max_size: of a block whose size is not known beforehand, 0 if there is no limit
- * @step: the loops, BENCH_NR_STEPS of them
- * @step_without: likewise for blocks that have no handle
+ * @name: name in commands and results
+ * @open: prepares a job; %NULL if there is nothing to prepare
+ * @close: undoes @open; %NULL if there is nothing to undo
+ * @free: frees one block, whichever call allocated it
+ * @trim: returns all unneeded pages to the system; %NULL if not possible
+ * @max_size: largest size that is not fixed before the loop, 0 for no limit
+ * @step: the loops, by enum bench_step
+ * @step_without: likewise, for sizes without a kpy_cache; %NULL if the same
  */
 struct bench_backend {
 	const char *name;
@@ -154,7 +154,7 @@ static inline bench_step_fn bench_step_of(const struct bench_backend *backend,
 /**
  * struct bench_time - how long something took
  * @ns: nanoseconds
- * @cycles: of the time stamp counter
+ * @cycles: cycles of the time stamp counter
  */
 struct bench_time {
 	u64 ns;
@@ -164,11 +164,11 @@ struct bench_time {
 struct bench_pattern;
 
 /**
- * struct bench_run - a measurement going on
+ * struct bench_run - a measurement in progress
  * @backend: the allocator
- * @pattern: what is done
- * @job: to what
- * @ops: of each step
+ * @pattern: the pattern
+ * @job: what its steps work on
+ * @ops: number of ops per step
  */
 struct bench_run {
 	const struct bench_backend *backend;
@@ -177,7 +177,7 @@ struct bench_run {
 	u32 ops;
 };
 
-/* Where a step is done. */
+/* Where a step runs. */
 enum bench_where {
 	BENCH_HERE,
 	BENCH_HARDIRQ,
@@ -187,20 +187,20 @@ enum bench_where {
 
 /**
  * struct bench_pattern - what can be measured
- * @name: for commands and results
- * @measure: does one repetition; it leaves blocks, which are freed afterwards
- * @before: step that is not timed
- * @before_where: where
- * @timed: step that is
- * @where: where
- * @reps: repetitions
- * @ops: of each step, 0 for those of the trace
- * @slice: ops at one time with interrupts off
- * @chunk: blocks a bulk call, or of which one stays
- * @size: of blocks, 0 for mixed ones
- * @resizable: another size may be asked for
- * @trimmed: the allocator is, right before the timed step
- * @all_cpus: not only on one
+ * @name: name in commands and results
+ * @measure: does one repetition; its caller frees the blocks that are left
+ * @before: untimed step that runs first
+ * @before_where: where @before runs
+ * @timed: timed step
+ * @where: where @timed runs
+ * @reps: number of repetitions
+ * @ops: number of ops per step, 0 for those of the trace
+ * @slice: number of ops per section with interrupts off
+ * @chunk: blocks per bulk call, or blocks of which one stays
+ * @size: block size, 0 for mixed sizes
+ * @resizable: the user may choose another size
+ * @trimmed: trim the allocator right before the timed step
+ * @all_cpus: run on all CPUs, not just one
  */
 struct bench_pattern {
 	const char *name;
@@ -221,12 +221,12 @@ struct bench_pattern {
 
 /**
  * struct bench_result - a line of `results`
- * @backend: name
- * @pattern: name
- * @size: of blocks, 0 for mixed ones
- * @ops: in @min and @median each
- * @min: of the repetitions, ns and cycles on their own
- * @median_ns: likewise
+ * @backend: name of the allocator
+ * @pattern: name of the pattern
+ * @size: block size, 0 for mixed sizes
+ * @ops: number of ops that @min and @median_ns cover
+ * @min: minimum of the repetitions, for ns and cycles separately
+ * @median_ns: median of the repetitions
  */
 struct bench_result {
 	const char *backend;
@@ -238,16 +238,16 @@ struct bench_result {
 };
 
 /**
- * struct lab_bench - the one benchmark there is
- * @lock: of all that follows but the results
- * @heap: held; %NULL if none is chosen
- * @held_by: the backend of the blocks held, %NULL if there are none
- * @held: they
- * @replay: has the traces
- * @trace: taken from there
+ * struct lab_bench - the only benchmark; the results are in bench.c
+ * @lock: protects everything below
+ * @heap: the chosen heap, with a reference held; %NULL if there is none
+ * @held_by: backend of the blocks held, %NULL if there are none
+ * @held: job that holds them
+ * @replay: where traces come from
+ * @trace: small requests of the last trace taken
  */
 struct lab_bench {
-	struct mutex lock;	/* of all that follows */
+	struct mutex lock;	/* everything below */
 	struct kpy_heap *heap;
 	const struct bench_backend *held_by;
 	struct bench_job held;

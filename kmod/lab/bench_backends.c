@@ -2,10 +2,11 @@
 /*
  * The allocators that are measured.
  *
- * Another one needs: NAME_alloc, NAME_free and NAME_realloc for blocks of any size, the
- * _fixed forms for one size chosen before (all the same here for those that
- * make no use of it), NAME_alloc_bulk and NAME_free_bulk, a way to free a block
- * wherever it came from, its bench_steps.h and a line in backends[].
+ * A new one needs: NAME_alloc, NAME_free and NAME_realloc for blocks of any size;
+ * the _fixed and _const forms for one size known before the loop or to the
+ * compiler (aliases if that makes no difference); NAME_alloc_bulk and
+ * NAME_free_bulk; a function that frees any block; its own inclusion of
+ * bench_steps.h and a line in backends[].
  */
 #include <linux/kernel.h>
 #include <linux/slab.h>
@@ -14,9 +15,9 @@
 #include "bench_patterns.h"
 
 /*
- * none: calls that do nothing, whose cost is that of the loops and of calling.
- * They have the arguments of kmalloc() and kfree(); a heap or a cache to be
- * passed besides counts as a cost of the allocator that wants it.
+ * none: functions that do nothing, to measure the cost of the loops and the calls.
+ * They take the arguments of kmalloc() and kfree(); passing a heap or a cache as
+ * well is part of the cost of the allocator that needs it.
  */
 static noinline __noclone void *nothing_alloc(size_t size, gfp_t gfp)
 {
@@ -81,7 +82,7 @@ static void none_free_any(const struct bench_job *job, void *ptr)
 #define none_alloc_fixed	none_alloc
 #define none_free_fixed		none_free
 
-/* kpymalloc: the heap chosen, whatever its mode */
+/* kpymalloc: the chosen heap, in whatever mode */
 static __always_inline void *kpymalloc_alloc(const struct bench_job *job, size_t size, gfp_t gfp)
 {
 	return kpy_alloc(job->heap, size, gfp);
@@ -144,7 +145,7 @@ static int kpymalloc_open(struct bench_job *job)
 #define kpymalloc_alloc_const	kpymalloc_alloc_fixed
 #define kpymalloc_free_const	kpymalloc_free_fixed
 
-/* Likewise, of sizes for which there is no handle. */
+/* Likewise, for sizes that kpy_cache_init() refuses. */
 #define large_alloc		kpymalloc_alloc
 #define large_free		kpymalloc_free
 #define large_realloc		kpymalloc_realloc
@@ -193,7 +194,7 @@ static void slab_free_any(const struct bench_job *job, void *ptr)
 #define kmalloc_alloc_fixed	kmalloc_alloc
 #define kmalloc_free_fixed	kmalloc_free
 
-/* cache: a kmem_cache for the size, or one for each size class */
+/* cache: a kmem_cache for the size, or one per size class */
 static __always_inline void *cache_alloc(const struct bench_job *job, size_t size, gfp_t gfp)
 {
 	return kmem_cache_alloc(lab_cache_of(&job->classes, size), gfp);
@@ -230,7 +231,7 @@ static __always_inline u32 cache_alloc_bulk(const struct bench_job *job, u32 cou
 	u32 got = kmem_cache_alloc_bulk(job->cache, BENCH_GFP, count, blocks);
 
 	if (unlikely(!got))
-		memset(blocks, 0, count * sizeof(*blocks));	/* it leaves what it freed */
+		memset(blocks, 0, count * sizeof(*blocks));	/* has stale pointers */
 	return got;
 }
 
@@ -294,10 +295,10 @@ static const struct bench_backend backends[] = {
 };
 
 /**
- * bench_backend_find - an allocator by its name
- * @name: of it
+ * bench_backend_find - find an allocator by name
+ * @name: name of the allocator
  *
- * Return: it, or %NULL.
+ * Return: the allocator, or %NULL.
  */
 const struct bench_backend *bench_backend_find(const char *name)
 {

@@ -2,11 +2,11 @@
 /*
  * /sys/kernel/debug/kpylab/bench/: the benchmark's files.
  *
- *   control  0200  one command a write, see the table below
- *   results  0400  a line a measurement:
+ *   control  0200  one command per write, see the table below
+ *   results  0400  one line per measurement:
  *                  backend pattern size ops min_ns median_ns min_cycles
- *                  where size is `mixed` if the blocks differ, and the times are
- *                  those of all ops, loop and calls included
+ *                  where size is `mixed` if the sizes differ, and the times cover
+ *                  all ops, including the loop and the calls
  *   error    0400  why the last command was refused, empty if it was not
  */
 #include <linux/debugfs.h>
@@ -42,7 +42,7 @@ static int parse_number(const char *word, u64 *value, const char *usage)
 {
 	int err = lab_number(word, value);
 
-	return err ? bench_refuse(err, "'%*pE' is no number: give %s", (int)strlen(word), word,
+	return err ? bench_refuse(err, "'%*pE' is not a number, usage: %s", (int)strlen(word), word,
 				  usage) : 0;
 }
 
@@ -59,7 +59,7 @@ static int do_run(void *b, char *arg)
 	int err = 0;
 
 	if (!*pattern || *arg)
-		return bench_refuse(-EINVAL, "give %s", usage);
+		return bench_refuse(-EINVAL, "usage: %s", usage);
 	if (*word)
 		err = parse_number(word, &size, usage);
 	return err ?: lab_bench_run(b, backend, pattern, size);
@@ -83,7 +83,7 @@ static int do_hold(void *b, char *arg)
 	int err;
 
 	if (!*last || *arg)
-		return bench_refuse(-EINVAL, "give %s", usage);
+		return bench_refuse(-EINVAL, "usage: %s", usage);
 	err = parse_number(word, &count, usage);
 	if (!err && strcmp(last, "mixed")) {
 		err = parse_number(last, &size, usage);
@@ -101,7 +101,7 @@ static int do_release(void *b, char *arg)
 	int err;
 
 	if (!*last || *arg)
-		return bench_refuse(-EINVAL, "give %s", usage);
+		return bench_refuse(-EINVAL, "usage: %s", usage);
 	err = parse_number(word, &percent, usage) ?: parse_number(last, &seed, usage);
 	return err ?: lab_bench_release(b, percent, seed);
 }
@@ -129,9 +129,9 @@ static struct lab_control bench_control = {
 };
 
 /**
- * lab_bench_debugfs_init - make the files
- * @b: the benchmark they are about
- * @dir: their folder; who removes it removes them
+ * lab_bench_debugfs_init - create the files
+ * @b: the benchmark
+ * @dir: their directory; removing it removes them
  *
  * Context: Process context, may sleep.
  */

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Blocks that are held while somebody counts free pages: what an allocator
- * takes for them, and what it gives back when some of them go.
+ * Holds blocks so that free pages can be counted: how many an allocator takes for
+ * the blocks, and how many it returns when some of them are freed.
  *
- * The arrays that remember them are the same whatever the allocator: what they
- * take is seen by holding blocks of the backend `none`.
+ * The arrays that track the blocks are the same for every allocator; to see their
+ * share, hold blocks of the backend `none`.
  */
 #include <linux/kernel.h>
 #include <linux/lockdep.h>
@@ -47,15 +47,15 @@ static int check_hold(const struct lab_bench *b, u64 count, u64 size)
 }
 
 /**
- * lab_bench_hold - get blocks and keep them
+ * lab_bench_hold - allocate blocks and keep them
  * @b: benchmark
  * @backend: name of the allocator
- * @count: of blocks
- * @size: of each, 0 for mixed ones of 1 to %KPY_SMALL_MAX bytes
+ * @count: number of blocks
+ * @size: size of each, 0 for mixed sizes of 1 to %KPY_SMALL_MAX bytes
  *
  * Context: Process context under @b->lock, may sleep and take long.
  * Return: 0, -EINVAL for an unknown allocator, -EBUSY if blocks are held, -ERANGE for
- * too many or too big ones, -ENOENT without a heap, -ENOMEM, -EINTR on a signal.
+ * 0, too many or too big blocks, -ENOENT without a heap, -ENOMEM, -EINTR on a signal.
  */
 int lab_bench_hold(struct lab_bench *b, const char *backend, u64 count, u64 size)
 {
@@ -95,13 +95,13 @@ static void free_some(struct lab_bench *b, const u32 *order, u32 count)
 }
 
 /**
- * lab_bench_release - free some of the blocks, picked by chance
+ * lab_bench_release - free some of the blocks, picked at random
  * @b: benchmark
- * @percent: of all that were had
- * @seed: of the chance; the same one picks the same blocks
+ * @percent: percentage of the blocks that were allocated
+ * @seed: random seed; the same seed picks the same blocks
  *
  * Context: Process context under @b->lock, may sleep.
- * Return: 0, -ERANGE for more than all, -ENOENT if none are held, -ENOMEM.
+ * Return: 0, -ERANGE if @percent is above 100, -ENOENT if none are held, -ENOMEM.
  */
 int lab_bench_release(struct lab_bench *b, u64 percent, u64 seed)
 {
@@ -109,7 +109,7 @@ int lab_bench_release(struct lab_bench *b, u64 percent, u64 seed)
 
 	lockdep_assert_held(&b->lock);
 	if (percent > 100)
-		return bench_refuse(-ERANGE, "release: %llu percent", percent);
+		return bench_refuse(-ERANGE, "release: %llu percent, at most 100", percent);
 	if (!b->held_by)
 		return bench_refuse(-ENOENT, "release: no blocks are held");
 	order = kvmalloc_array(b->held.count, sizeof(*order), LAB_GFP);
@@ -122,7 +122,7 @@ int lab_bench_release(struct lab_bench *b, u64 percent, u64 seed)
 }
 
 /**
- * lab_bench_release_all - free all blocks and the allocator's caches
+ * lab_bench_release_all - free all blocks and destroy the allocator's caches
  * @b: benchmark
  *
  * Context: Process context under @b->lock, may sleep.

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a step works on: room for the blocks, and the sizes and the order of
- * mixed ones, all of it there before anything is timed.  The same seed gives
- * the same sizes and the same order.
+ * What a step works on, set up before anything is timed: the array of blocks and,
+ * for mixed sizes, the sizes and the order.  The same seed gives the same sizes
+ * and the same order.
  */
 #include <linux/minmax.h>
 #include <linux/mm.h>
@@ -12,13 +12,13 @@
 
 #include "bench.h"
 
-#define BREATH		0x10000		/* blocks freed between two looks around */
+#define BREATH		0x10000		/* blocks freed between two cond_resched() */
 
 /**
  * bench_shuffle - put numbers into a random order
- * @order: where to put 0 to @count - 1
- * @count: of them
- * @seed: of the chance
+ * @order: filled with 0 to @count - 1
+ * @count: number of entries
+ * @seed: random seed
  */
 void bench_shuffle(u32 *order, u32 count, u64 seed)
 {
@@ -66,7 +66,7 @@ static int alloc_arrays(struct bench_job *job, u64 seed)
 	job->order = kvcalloc(mixed, sizeof(*job->order), LAB_GFP);
 	if (!job->blocks || !job->sizes || !job->fresh || !job->order) {
 		free_arrays(job);
-		return bench_refuse(-ENOMEM, "no memory to remember %u blocks", job->count);
+		return bench_refuse(-ENOMEM, "no memory to track %u blocks", job->count);
 	}
 	choose_sizes(job->sizes, mixed, seed);
 	choose_sizes(job->fresh, mixed, seed + 1);
@@ -75,13 +75,13 @@ static int alloc_arrays(struct bench_job *job, u64 seed)
 }
 
 /**
- * bench_job_open - get all that a job needs
- * @job: with its @count, @size, @chunk and @heap, all else zero
+ * bench_job_open - allocate everything a job needs
+ * @job: the job; the caller has set its input fields and zeroed the rest
  * @backend: the allocator
- * @seed: of sizes and order, if @size is 0
+ * @seed: seed for sizes and order, if @job->size is 0
  *
  * Context: Process context, may sleep.
- * Return: 0, -ENOMEM, -ENOENT if the allocator wants a heap and there is none.
+ * Return: 0, -ENOMEM, -ENOENT if the allocator needs a heap and there is none.
  */
 int bench_job_open(struct bench_job *job, const struct bench_backend *backend, u64 seed)
 {
@@ -101,8 +101,8 @@ int bench_job_open(struct bench_job *job, const struct bench_backend *backend, u
 }
 
 /**
- * bench_job_free_blocks - free the blocks that a job has
- * @job: it
+ * bench_job_free_blocks - free the blocks of a job
+ * @job: the job
  * @backend: its allocator
  *
  * Context: Process context, may sleep.
@@ -122,8 +122,8 @@ void bench_job_free_blocks(struct bench_job *job, const struct bench_backend *ba
 }
 
 /**
- * bench_job_close - the reverse of bench_job_open(), frees the blocks first
- * @job: it
+ * bench_job_close - undo bench_job_open(), freeing the blocks first
+ * @job: the job
  * @backend: its allocator
  *
  * Context: Process context, may sleep.

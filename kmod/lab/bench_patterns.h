@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The loops that are timed, written once for all allocators.
+ * The timed loops, written once for all allocators.
  *
- * The calls are constant arguments of functions that are always inlined, so that
- * each allocator gets loops of its own, with direct calls or none at all.  What
- * a loop costs beside them is measured with calls that do nothing.
+ * The allocator's functions are passed as constants to always-inline functions, so
+ * each allocator gets its own loops, with direct or inlined calls.  The backend
+ * `none` shows what the loops themselves cost.
  *
- * Each one does the ops from @from to @to and returns where it stopped, which
- * is @to unless there was no memory.
+ * Each loop performs the ops from @from up to @to and returns where it stopped:
+ * at @to, unless there was no memory.
  */
 #ifndef _KPYLAB_BENCH_PATTERNS_H
 #define _KPYLAB_BENCH_PATTERNS_H
@@ -86,7 +86,7 @@ static __always_inline u32 bench_batch_fifo(const struct bench_job *job, u32 fro
 	return from;
 }
 
-/* The ops are those of fifo, taken from the other end. */
+/* As fifo, but starting at the other end. */
 static __always_inline u32 bench_batch_lifo(const struct bench_job *job, u32 from, u32 to,
 					    bench_free_fn free)
 {
@@ -98,7 +98,7 @@ static __always_inline u32 bench_batch_lifo(const struct bench_job *job, u32 fro
 	return from;
 }
 
-/* All of them, and then all but one of each chunk go. */
+/* Allocate all blocks, then free all but one of each chunk. */
 static __always_inline u32 bench_batch_thin(const struct bench_job *job, u32 from, u32 to,
 					    bench_alloc_fn alloc, bench_free_fn free)
 {
@@ -116,7 +116,7 @@ static __always_inline u32 bench_batch_thin(const struct bench_job *job, u32 fro
 	return stop;
 }
 
-/* Those come again. */
+/* Allocate the freed ones again. */
 static __always_inline u32 bench_batch_fill(const struct bench_job *job, u32 from, u32 to,
 					    bench_alloc_fn alloc)
 {

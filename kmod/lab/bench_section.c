@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Times a step: in slices, each with interrupts and preemption off, so that
- * nothing but the loop is counted, and interrupts come in between.
+ * Times a step in slices, each with interrupts and preemption off, so that only
+ * the loop is timed; interrupts are handled between slices.
  *
- * There must be memory beforehand: reclaim is out of the question in a slice,
- * whatever the gfp flags say.  On PREEMPT_RT no allocator bears interrupts off,
- * so there the slices are as exposed as all code is, and what would run in a
- * hardirq runs in a softirq.
+ * Enough memory must be free beforehand: a slice cannot reclaim, whatever the gfp
+ * flags say.  On PREEMPT_RT, no allocator can be called with interrupts off: there,
+ * slices run with interrupts on, and BENCH_HARDIRQ ones run in a softirq.
  */
 #include <linux/completion.h>
 #include <linux/cpumask.h>
@@ -23,14 +22,14 @@
 
 /**
  * struct section - a slice of a step
- * @job: to work on
- * @step: what to do
+ * @job: the job to work on
+ * @step: the step's loop
  * @from: first op
- * @to: behind the last
- * @stopped: where it did
- * @time: it took
- * @timer: to do it in an interrupt
- * @done: wakes who waits for that
+ * @to: end of the ops, exclusive
+ * @stopped: op at which it stopped
+ * @time: time it took
+ * @timer: runs it in an interrupt
+ * @done: completed by @timer
  */
 struct section {
 	const struct bench_job *job;
@@ -133,7 +132,7 @@ static int section_do(struct section *s, enum bench_where where)
 	return -EINVAL;
 }
 
-/* All ops of a step, a slice at a time. */
+/* All ops of a step, one slice at a time. */
 static int do_step(struct bench_run *run, enum bench_step step, enum bench_where where,
 		   struct bench_time *time)
 {
@@ -158,7 +157,7 @@ static int do_step(struct bench_run *run, enum bench_step step, enum bench_where
 	return 0;
 }
 
-/* Steps that leave pointers to what they have freed. */
+/* Steps that leave pointers to freed blocks. */
 static bool frees(enum bench_step step)
 {
 	return step == STEP_BATCH_FIFO || step == STEP_BATCH_LIFO || step == STEP_MIXED_FREE ||
@@ -166,13 +165,13 @@ static bool frees(enum bench_step step)
 }
 
 /**
- * bench_measure_sections - do a pattern once
- * @run: what is measured
- * @time: where to put how long the timed step took
+ * bench_measure_sections - do one repetition of a pattern
+ * @run: the measurement
+ * @time: where to add the time of the timed step
  *
- * Context: Process context, may sleep; migration is off, CPUs neither come nor go.
- * Return: 0, -ENOMEM, -EINTR on a signal, -ENODEV if there is no other CPU and one is
- * needed.
+ * Context: Process context, may sleep; migration and CPU hotplug are disabled.
+ * Return: 0, -ENOMEM, -EINTR on a signal, -ENODEV if another CPU is needed and there
+ * is none.
  */
 int bench_measure_sections(struct bench_run *run, struct bench_time *time)
 {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Times threads, each bound to a CPU, with interrupts and preemption as users
- * have them.  All of them start together.  The first one that is done sees what the
- * others did meanwhile: the time is what each would have taken had they done as much,
- * so that a CPU which was away, as one that is emulated may be, does not look like one
- * that is in nobody's way.  Of two that hand blocks over it is that from the first
- * op of the one to the last of the other.
+ * Times threads, each bound to a CPU, with interrupts and preemption on as in real
+ * use.  All threads start together.  When the first one finishes, its time is scaled
+ * by the ops all threads were to do over those they have done: otherwise a CPU that
+ * paused, as an emulated one may, would look like one that causes no contention.
+ * For a producer and a consumer, the time runs from the first op of either to the
+ * last op of either.
  */
 #include <linux/completion.h>
 #include <linux/cpumask.h>
@@ -18,10 +18,10 @@
 
 #include "bench.h"
 
-#define PAIRS		1024		/* between two looks around */
+#define PAIRS		1024		/* between two cond_resched() */
 #define BATCH		256
-#define ROOM		1024		/* blocks of a thread, at most */
-#define RING		32768		/* blocks on their way; many, an emulated CPU may pause */
+#define ROOM		1024		/* blocks per thread, at most */
+#define RING		32768		/* blocks in transit; many, as an emulated CPU may pause */
 #define PORTION		64		/* blocks handed over at one time */
 
 static_assert(ROOM >= BATCH);
@@ -31,12 +31,12 @@ struct worker;
 
 /**
  * struct crowd - the threads of a repetition
- * @run: what they do
- * @ready: threads that have come to the start
+ * @run: the measurement
+ * @ready: threads that are ready to start
  * @busy: threads that are not done
  * @workers: the threads
- * @nr: of them
- * @time: that the first one took which was done, by what all did
+ * @nr: number of threads
+ * @time: scaled time of the first thread to finish
  * @failed: there was no memory
  * @head: blocks that the producer has put into the ring
  * @tail: blocks that the consumer has freed
@@ -55,14 +55,14 @@ struct crowd {
 
 /**
  * struct worker - a thread
- * @crowd: it belongs to
- * @work: does some ops and says how many
+ * @crowd: the crowd it belongs to
+ * @work: does some ops and returns how many
  * @task: the thread
- * @job: with blocks of its own, but for a ring's
- * @ops: it has done
- * @start: when it began
- * @end: when it had done its ops
- * @done: it has ended
+ * @job: copy of the run's job, with its own blocks or those of the ring
+ * @ops: ops done
+ * @start: when it started
+ * @end: when it finished its ops
+ * @done: completed when it no longer touches anything shared
  */
 struct worker {
 	struct crowd *crowd;
@@ -99,7 +99,7 @@ static u32 work_batch(struct worker *w)
 	return got == BATCH ? BATCH : fail(w);
 }
 
-/* The slots of the next portion are its own from the consumer's release of @tail on. */
+/* Once the consumer has released @tail, the producer owns the slots before it. */
 static u32 work_produce(struct worker *w)
 {
 	struct crowd *c = w->crowd;
@@ -158,7 +158,7 @@ static void work(struct worker *w)
 	w->end = now();
 }
 
-/* By the first one that is done. */
+/* Called by the first thread to finish. */
 static void sum_up(struct worker *w)
 {
 	struct crowd *c = w->crowd;
@@ -167,7 +167,7 @@ static void sum_up(struct worker *w)
 
 	for (i = 0; i < c->nr; i++)
 		done += READ_ONCE(c->workers[i].ops);
-	done = max(done, 1ULL);			/* without memory there may be none */
+	done = max(done, 1ULL);			/* may be 0 if there was no memory */
 	c->time.ns = div64_u64((w->end.ns - w->start.ns) * wanted, done);
 	c->time.cycles = div64_u64((w->end.cycles - w->start.cycles) * wanted, done);
 }
@@ -205,7 +205,7 @@ static int worker_create(struct worker *w, struct crowd *c, unsigned int cpu,
 	init_completion(&w->done);
 	w->task = kthread_create(worker_main, w, "kpybench/%u", cpu);
 	if (IS_ERR(w->task))
-		return bench_refuse(PTR_ERR(w->task), "no thread can be had");
+		return bench_refuse(PTR_ERR(w->task), "cannot create a thread");
 	kthread_bind(w->task, cpu);
 	c->nr++;
 	return 0;
@@ -222,7 +222,7 @@ static void workers_run(struct worker *workers, struct crowd *c)
 		wait_for_completion(&workers[i].done);
 }
 
-/* Those that have not been woken end without having begun. */
+/* Threads that were never woken end without running worker_main(). */
 static void workers_stop(struct worker *workers, const struct crowd *c)
 {
 	unsigned int i;
@@ -231,7 +231,7 @@ static void workers_stop(struct worker *workers, const struct crowd *c)
 		kthread_stop(workers[i].task);
 }
 
-/* From when the first of the two began until the last was done. */
+/* From the earlier start of the two to the later end. */
 static struct bench_time both(const struct worker *a, const struct worker *b)
 {
 	return (struct bench_time){
@@ -241,7 +241,7 @@ static struct bench_time both(const struct worker *a, const struct worker *b)
 	};
 }
 
-/* Threads on @nr CPUs: all do @work; with @other, every second one does that. */
+/* Run threads on @nr CPUs: all do @work or, if given, every second one does @other. */
 static int measure(struct bench_run *run, struct bench_time *time, unsigned int nr,
 		   u32 (*work)(struct worker *w), u32 (*other)(struct worker *w))
 {
@@ -280,11 +280,11 @@ static int measure_alike(struct bench_run *run, struct bench_time *time,
 }
 
 /**
- * bench_measure_pairs - let threads alloc and free a block each, again and again
- * @run: what is measured
- * @time: where to put how long a thread took
+ * bench_measure_pairs - each thread repeatedly allocates and frees one block
+ * @run: the measurement
+ * @time: where to store the time that a thread took
  *
- * Context: Process context, may sleep; CPUs neither come nor go.
+ * Context: Process context, may sleep; CPU hotplug is disabled.
  * Return: 0, -ENOMEM.
  */
 int bench_measure_pairs(struct bench_run *run, struct bench_time *time)
@@ -293,11 +293,11 @@ int bench_measure_pairs(struct bench_run *run, struct bench_time *time)
 }
 
 /**
- * bench_measure_batches - let threads alloc BATCH blocks and free them, again and again
- * @run: what is measured
- * @time: where to put how long a thread took
+ * bench_measure_batches - each thread repeatedly allocates and frees BATCH blocks
+ * @run: the measurement
+ * @time: where to store the time that a thread took
  *
- * Context: Process context, may sleep; CPUs neither come nor go.
+ * Context: Process context, may sleep; CPU hotplug is disabled.
  * Return: 0, -ENOMEM.
  */
 int bench_measure_batches(struct bench_run *run, struct bench_time *time)
@@ -306,11 +306,11 @@ int bench_measure_batches(struct bench_run *run, struct bench_time *time)
 }
 
 /**
- * bench_measure_transfer - let one thread alloc what another one frees
- * @run: what is measured
- * @time: where to put how long a thread took
+ * bench_measure_transfer - one thread allocates the blocks that another one frees
+ * @run: the measurement
+ * @time: where to store the time that both took
  *
- * Context: Process context, may sleep; CPUs neither come nor go.
+ * Context: Process context, may sleep; CPU hotplug is disabled.
  * Return: 0, -ENODEV if there is no other CPU, -ENOMEM.
  */
 int bench_measure_transfer(struct bench_run *run, struct bench_time *time)

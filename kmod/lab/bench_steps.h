@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * The loops of bench_patterns.h with the calls of one allocator: included once for
- * each, with B(name) defined as the name of its function.  noinline, so that each
- * loop is a function to be looked at in a disassembly.
+ * The loops of bench_patterns.h with the calls of one allocator.  Included once per
+ * allocator, with B(name) expanding to the name of its function.  noinline makes
+ * each loop a function of its own, easy to find in a disassembly.
  */
 
 static noinline u32 B(pair_fixed)(const struct bench_job *job, u32 from, u32 to)

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a recorded program asks of an allocator, decoded beforehand: of the trace
- * that the replay has, the requests of up to KPY_SMALL_MAX bytes.  Larger ones are
- * not what is compared, and not for sections with interrupts off: a block that
- * grows beyond is freed, one that shrinks comes to be.
+ * The requests of a recorded program, decoded before they are timed: those of the
+ * replay's trace of up to KPY_SMALL_MAX bytes.  Larger ones are not to be compared
+ * and cannot be made with interrupts off: a block that grows beyond the limit is
+ * freed, one that shrinks below it is allocated.
  */
 #include <linux/kernel.h>
 #include <linux/limits.h>
@@ -16,8 +16,8 @@
 static_assert(KPY_SMALL_MAX <= U16_MAX);
 
 /**
- * bench_trace_free - forget a trace
- * @t: it, or none
+ * bench_trace_free - free a trace, if there is one
+ * @t: trace, empty afterwards
  */
 void bench_trace_free(struct bench_trace *t)
 {
@@ -25,13 +25,13 @@ void bench_trace_free(struct bench_trace *t)
 	*t = (struct bench_trace){};
 }
 
-/* As malloc(): 0 bytes are a block of their own. */
+/* 0 unless it gives a small block.  As with malloc(), 0 bytes get a block of their own. */
 static u16 small_size(const struct lab_op *op)
 {
 	return op->kind == LAB_FREE || op->size > KPY_SMALL_MAX ? 0 : op->size ?: 1;
 }
 
-/* @sizes: of the blocks, 0 for those that are not there or not small. */
+/* @sizes: current sizes of the blocks, 0 for those that are free or not small. */
 static void add_op(struct bench_trace *t, const struct lab_op *op, u16 *sizes)
 {
 	u16 old = sizes[op->id], size = small_size(op);
@@ -61,11 +61,11 @@ static int decode(struct bench_trace *t, struct lab_trace *from, u16 *sizes)
 			return bench_refuse(-EINTR, "interrupted");
 		err = lab_cursor_next(&cursor, &op);
 		if (err)
-			return bench_refuse(err, "trace: op %llu is no op", cursor.op);
+			return bench_refuse(err, "trace: op %llu is invalid", cursor.op);
 		add_op(t, &op, sizes);
 	}
 	if (!t->nr_ops)
-		return bench_refuse(-ENOENT, "trace: it has no small requests");
+		return bench_refuse(-ENOENT, "trace: no small requests");
 	return 0;
 }
 
@@ -98,8 +98,8 @@ static bool has_trace(const struct lab_replay *r)
  * lab_bench_trace - take the small requests of the replay's trace
  * @b: benchmark
  *
- * Context: Process context under @b->lock, may sleep; takes as long as there are ops.
- * Return: 0, -EBUSY while the replay is at work, -ENOENT if it has no trace, or one
+ * Context: Process context under @b->lock, may sleep; takes time proportional to the ops.
+ * Return: 0, -EBUSY while the replay is busy, -ENOENT if it has no trace, or one
  * without small requests, -E2BIG, -ENOMEM, -EINTR on a signal.
  */
 int lab_bench_trace(struct lab_bench *b)
@@ -109,11 +109,11 @@ int lab_bench_trace(struct lab_bench *b)
 	lockdep_assert_held(&b->lock);
 	bench_trace_free(&b->trace);
 	if (!mutex_trylock(&b->replay->lock))
-		return bench_refuse(-EBUSY, "trace: the replay is at work");
+		return bench_refuse(-EBUSY, "trace: the replay is busy");
 	if (has_trace(b->replay))
 		err = take(&b->trace, &b->replay->trace);
 	else
-		err = bench_refuse(-ENOENT, "trace: the replay has none");
+		err = bench_refuse(-ENOENT, "trace: the replay has no trace");
 	mutex_unlock(&b->replay->lock);
 	return err;
 }

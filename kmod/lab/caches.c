@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A kmem_cache for each size class of 16 bytes: what a user of SLUB would do
- * who wants no more waste than a heap has.
+ * One kmem_cache per 16-byte size class: what a user of SLUB would need in order
+ * to waste no more memory than a heap does.
  */
 #include <linux/atomic.h>
 #include <linux/kernel.h>
@@ -10,12 +10,12 @@
 #include "lab.h"
 
 /**
- * lab_cache_create - make a kmem_cache that shares its slabs with no other
- * @name: for its name, with a number, as no two may have the same, and the size
- * @size: of a block
+ * lab_cache_create - create a kmem_cache that shares its slabs with no other
+ * @name: first part of its name; a serial number makes it unique, the size follows
+ * @size: block size
  *
  * Context: Process context, may sleep.
- * Return: it, or %NULL.
+ * Return: the cache, or %NULL.
  */
 struct kmem_cache *lab_cache_create(const char *name, size_t size)
 {
@@ -27,9 +27,9 @@ struct kmem_cache *lab_cache_create(const char *name, size_t size)
 }
 
 /**
- * lab_caches_create - make a kmem_cache a class
- * @caches: all %NULL
- * @name: for their names
+ * lab_caches_create - create one kmem_cache per size class
+ * @caches: filled in; all %NULL before
+ * @name: first part of their names
  *
  * Context: Process context, may sleep.
  * Return: 0, -ENOMEM.
@@ -49,8 +49,8 @@ int lab_caches_create(struct lab_caches *caches, const char *name)
 }
 
 /**
- * lab_caches_destroy - the reverse, also of none
- * @caches: without a block
+ * lab_caches_destroy - destroy the caches, if any
+ * @caches: caches with no live blocks
  *
  * Context: Process context, may sleep.
  */

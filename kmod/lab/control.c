@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A command's way from a write to one call: the files of a folder that are the
- * same whatever its commands are about.
+ * From a write to `control` to one function call: the two files that every
+ * directory has, whatever its commands act on.
  *
- *   control  0200  one command a write
+ *   control  0200  one command per write
  *   error    0400  why the last one was refused, empty if it was not
  *
- * A command is parsed whole, then one call is made.  Who finds another command
- * going on gets EBUSY and does not wait.
+ * A command is parsed completely before its function is called.  While another
+ * command is running, a write fails with EBUSY instead of waiting.
  */
 #include <linux/capability.h>
 #include <linux/ctype.h>
@@ -21,7 +21,7 @@
 
 #include "lab.h"
 
-#define COMMAND_MAX	128	/* bytes of a write */
+#define COMMAND_MAX	128	/* bytes per write */
 #define BLANKS		" \t\n"
 
 static int error_show(struct seq_file *m, void *unused)
@@ -52,7 +52,7 @@ static int call_command(const struct lab_control *c, char *text)
 				 (int)strlen(text), text);
 }
 
-/* All of a write into a string. */
+/* Copy a whole write into a string. */
 static int copy_command(const struct lab_control *c, char *text, const char __user *buf, size_t len)
 {
 	if (len > COMMAND_MAX)
@@ -76,7 +76,7 @@ static ssize_t control_write(struct file *file, const char __user *buf, size_t l
 	if (err)
 		return err;
 	if (!mutex_trylock(c->lock))
-		return lab_report_refuse(c->error, -EBUSY, "control: another command is going on");
+		return lab_report_refuse(c->error, -EBUSY, "control: another command is running");
 	lab_report_clear(c->error);
 	err = c->check ? c->check(c->what) : 0;
 	if (!err)
@@ -99,11 +99,11 @@ static const struct file_operations control_fops = {
 };
 
 /**
- * lab_number - read a decimal number
- * @text: nothing but its digits
- * @value: where to put it
+ * lab_number - parse a decimal number
+ * @text: digits only
+ * @value: where to store the number
  *
- * Return: 0, -EINVAL if it is none, -ERANGE if it does not fit.
+ * Return: 0, -EINVAL if @text is not a number, -ERANGE if it does not fit.
  */
 int lab_number(const char *text, u64 *value)
 {
@@ -111,10 +111,10 @@ int lab_number(const char *text, u64 *value)
 }
 
 /**
- * lab_word - cut off a command's next word
- * @rest: what is left of it, with no blanks in front of it afterwards
+ * lab_word - split off a command's next word
+ * @rest: the command; moved to the word after that
  *
- * Return: the word, empty at the end.
+ * Return: the word, empty at the end of the command.
  */
 char *lab_word(char **rest)
 {
@@ -127,12 +127,12 @@ char *lab_word(char **rest)
 }
 
 /**
- * lab_writer_open - open a file that is written
- * @error: where to say why not
- * @inode: of the file
- * @file: it
+ * lab_writer_open - open a file for writing
+ * @error: where to say why it is refused
+ * @inode: inode of the file
+ * @file: the file
  *
- * The mode bits stop all but root, this stops a root without its capabilities.
+ * The mode bits stop everyone but root; this stops a root without capabilities.
  *
  * Context: Process context.
  * Return: 0, -EPERM without CAP_SYS_ADMIN.
@@ -145,9 +145,9 @@ int lab_writer_open(struct lab_error *error, struct inode *inode, struct file *f
 }
 
 /**
- * lab_control_files - make `control` and `error`
- * @c: what they are about; stays until they are removed
- * @dir: their folder
+ * lab_control_files - create `control` and `error`
+ * @c: their description; must live until they are removed
+ * @dir: their directory
  *
  * Context: Process context, may sleep.
  */

@@ -3,8 +3,8 @@
  * /sys/kernel/debug/kpylab/, and the replay's files in replay/.
  *
  *   load     0200  write a plain PYOBTRC1 file; opening it drops the old trace
- *   control  0200  one command a write, see the table below
- *   status   0400  `key value` lines, also while a run is going on
+ *   control  0200  one command per write, see the table below
+ *   status   0400  `key value` lines, also during a run
  *   error    0400  why the last load or command was refused, empty if it was not
  */
 #include <linux/debugfs.h>
@@ -76,7 +76,7 @@ static int do_cpus(void *r, char *arg)
 	u64 n[2];
 
 	if (*arg || lab_number(count, &n[0]) || lab_number(every, &n[1]))
-		return lab_refuse(-EINVAL, "give cpus COUNT EVERY");
+		return lab_refuse(-EINVAL, "usage: cpus COUNT EVERY");
 	return lab_replay_set_cpus(r, n[0], n[1]);
 }
 
@@ -87,7 +87,7 @@ static int do_run_until(void *r, char *arg)
 
 	err = lab_number(arg, &until);
 	if (err)
-		return lab_refuse(err, "run: '%*pE' is no number of ops", (int)strlen(arg), arg);
+		return lab_refuse(err, "run: '%*pE' is not a number of ops", (int)strlen(arg), arg);
 	return lab_replay_run(r, until);
 }
 
@@ -117,7 +117,7 @@ static const struct lab_command commands[] = {
 	{ }
 };
 
-/* No command before the loader has closed its file. */
+/* Refuse commands until `load` is closed. */
 static int check_loading(void *what)
 {
 	struct lab_replay *r = what;
@@ -140,7 +140,7 @@ static int load_open(struct inode *inode, struct file *file)
 	if (err)
 		return err;
 	if (!mutex_trylock(&r->lock))
-		return lab_refuse(-EBUSY, "load: a run or another command is going on");
+		return lab_refuse(-EBUSY, "load: another command is running");
 	lab_report_clear(&lab_replay_error);
 	err = lab_replay_load_begin(r);
 	mutex_unlock(&r->lock);
@@ -179,10 +179,10 @@ static const struct file_operations load_fops = {
 };
 
 /**
- * lab_debugfs_init - make the files
- * @r: the replay they are about
- * @w: the workload they are about
- * @b: the benchmark they are about
+ * lab_debugfs_init - create the files
+ * @r: the replay
+ * @w: the workload
+ * @b: the benchmark
  *
  * Context: Process context, may sleep.
  */

@@ -1,15 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The engine: replays ops on a backend and keeps account.
+ * The engine: replays ops on a backend and accounts for the blocks.
  *
- * An op costs its decoding, the call under test and the sums that every reader
- * of a result wants: live blocks and bytes, and the placement digest (FNV-1a
- * over where the allocator put each block), by which two allocators can be
- * told apart that agree in all statistics.  Nothing is looked up per op that
- * costs more than the op.
+ * An op costs its decoding, the call under test and the counts that every result
+ * needs: live blocks and bytes, and the placement digest (FNV-1a over where the
+ * allocator put each block).  The digest tells apart two allocators whose
+ * statistics are all equal.  No bookkeeping per op costs more than the op itself.
  *
- * With fill on every block carries a pattern from its op to its free, which is
- * looked at before and after each resize and before the free.
+ * With fill on, every block carries a pattern until it is freed.  The pattern is
+ * verified before and after each resize and before the free.
  */
 #include <linux/kernel.h>
 #include <linux/sched.h>
@@ -27,7 +26,7 @@ static const struct kpy_block_info outside = {
 	.block = U32_MAX,
 };
 
-/* FNV-1a of the four bytes, little endian; the zeroes on top in one multiplication. */
+/* FNV-1a of four bytes, little endian; one multiplication covers the high zero bytes. */
 static u64 fnv_u32(u64 hash, u32 value)
 {
 	static const u64 zeroes[] = {
@@ -49,7 +48,7 @@ static u64 fnv_place(u64 hash, u32 arena, u32 pool, u32 block)
 	return fnv_u32(fnv_u32(fnv_u32(hash, arena), pool), block);
 }
 
-/* Find out where @b lies, and let the digests know. */
+/* Locate @b and add its place to both digests. */
 static void digest_place(struct lab_lane *lane, struct lab_block *b)
 {
 	struct lab_backend *be = &lane->replay->backend;
@@ -119,7 +118,7 @@ static int check_pattern(struct lab_lane *lane, u64 id, size_t len, const char *
 	return corrupt(lane, id, offset, lab_fill_byte(seed, offset), when);
 }
 
-/* The first @len bytes still hold the pattern, if the block was ever given one. */
+/* Verify the pattern in the first @len bytes, if the block has one. */
 static inline int check_fill(struct lab_lane *lane, u64 id, size_t len, const char *when)
 {
 	return lane->replay->blocks[id].gen ? check_pattern(lane, id, len, when) : 0;
@@ -133,7 +132,7 @@ static int check_zeroed(struct lab_lane *lane, u64 id)
 	return odd ? corrupt(lane, id, odd - b->ptr, 0, "after calloc") : 0;
 }
 
-/* The op gave @ptr: whatever was there before has been accounted for. */
+/* The op returned @ptr.  An old block has already been subtracted. */
 static void settle(struct lab_lane *lane, const struct lab_op *op, void *ptr)
 {
 	struct lab_block *b = &lane->replay->blocks[op->id];
@@ -144,7 +143,7 @@ static void settle(struct lab_lane *lane, const struct lab_op *op, void *ptr)
 	account_add(lane, b);
 }
 
-/* No memory: a block that there was stays as and where it is. */
+/* Out of memory: an existing block stays as it is. */
 static int alloc_failed(struct lab_lane *lane, const struct lab_op *op)
 {
 	lane->count->alloc_failures++;
@@ -219,13 +218,13 @@ static int do_free(struct lab_lane *lane, const struct lab_op *op)
 }
 
 /**
- * lab_engine_op - do one op
- * @lane: that decoded it
+ * lab_engine_op - perform one op
+ * @lane: the lane that decoded it
  * @op: the op
  *
- * Context: Process context, may sleep.  Nobody else has to do with the op's block.
- * Return: 0, also if there was no memory for the op; -EUCLEAN if the block was
- * not what it should be.
+ * Context: Process context, may sleep.  No other lane may use the op's block.
+ * Return: 0, even if there was no memory for the op; -EUCLEAN if the block is
+ * corrupt.
  */
 int lab_engine_op(struct lab_lane *lane, const struct lab_op *op)
 {
@@ -238,10 +237,10 @@ int lab_engine_op(struct lab_lane *lane, const struct lab_op *op)
 
 /**
  * lab_engine_step - replay one op
- * @r: replay with at least one op to go
+ * @r: replay with at least one op left
  *
  * Context: Process context under @r->lock, may sleep.
- * Return: as lab_engine_op().
+ * Return: As lab_engine_op().
  */
 int lab_engine_step(struct lab_replay *r)
 {
@@ -259,10 +258,10 @@ int lab_engine_step(struct lab_replay *r)
  * lab_engine_check_live - verify the patterns of all live blocks
  * @r: replay
  *
- * For the end of a trace: nobody looks at a block that is never freed.
+ * For the end of a trace: blocks that are never freed are not verified otherwise.
  *
  * Context: Process context under @r->lock, may sleep.
- * Return: 0, -EUCLEAN if a block was not what it should be.
+ * Return: 0, -EUCLEAN if a block is corrupt.
  */
 int lab_engine_check_live(struct lab_replay *r)
 {
@@ -297,8 +296,8 @@ static void free_blocks(struct lab_replay *r)
 }
 
 /**
- * lab_engine_reset - free all blocks, go back to op 0 and count from 0
- * @r: replay, which need not have a trace
+ * lab_engine_reset - free all blocks, go back to op 0 and reset the counters
+ * @r: replay, with or without a trace
  *
  * Context: Process context under @r->lock, may sleep.
  */

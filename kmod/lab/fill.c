@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The patterns that prove that blocks do not overlap.
+ * Fill patterns, to prove that blocks do not overlap.
  *
- * A block is filled with a sequence of 64-bit words that depends on its id,
- * on how often it was resized and on the round of the replay, so that neither
- * a neighbour, nor an earlier owner of the same place, nor the same block at
- * an offset looks right.  Blocks are at least 8-byte aligned; the last word
- * may be cut off.
+ * A block is filled with a sequence of 64-bit words that depends on its id, on
+ * how often it was resized and on the round of the replay.  So the contents of a
+ * neighbour, of an earlier block at the same address, or of the same block at
+ * another offset do not match.  Blocks are at least 8-byte aligned; the last
+ * word may be cut off.
  */
 #include <linux/kernel.h>
 #include <linux/string.h>
@@ -22,12 +22,12 @@ static __le64 fill_word(u64 seed, size_t index)
 }
 
 /**
- * lab_fill_seed - what the pattern of a block starts from
- * @id: of the block
- * @gen: its generation
- * @round: of the replay
+ * lab_fill_seed - the seed of a block's pattern
+ * @id: id of the block
+ * @gen: generation of the pattern
+ * @round: round of the replay
  *
- * Return: the seed, equal for equal arguments only as far as 64 bits go.
+ * Return: the seed, unique as far as 64 bits allow.
  */
 u64 lab_fill_seed(u64 id, u32 gen, u64 round)
 {
@@ -41,8 +41,8 @@ u64 lab_fill_seed(u64 id, u32 gen, u64 round)
 
 /**
  * lab_fill_byte - one byte of a pattern
- * @seed: of the pattern
- * @offset: which
+ * @seed: seed of the pattern
+ * @offset: offset of the byte
  *
  * Return: the byte.
  */
@@ -56,8 +56,8 @@ u8 lab_fill_byte(u64 seed, size_t offset)
 /**
  * lab_fill - write a pattern
  * @ptr: block
- * @len: its bytes
- * @seed: of the pattern
+ * @len: size of the block
+ * @seed: seed of the pattern
  */
 void lab_fill(void *ptr, size_t len, u64 seed)
 {
@@ -71,12 +71,12 @@ void lab_fill(void *ptr, size_t len, u64 seed)
 }
 
 /**
- * lab_fill_check - find the first byte that is not the pattern's
+ * lab_fill_check - find the first byte that does not match a pattern
  * @ptr: block
- * @len: bytes to look at
- * @seed: of the pattern
+ * @len: bytes to check
+ * @seed: seed of the pattern
  *
- * Return: its offset, @len if there is none.
+ * Return: offset of the byte, @len if all match.
  */
 size_t lab_fill_check(const void *ptr, size_t len, u64 seed)
 {

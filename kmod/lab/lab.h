@@ -1,27 +1,28 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * kpylab: every structure and prototype of the second module, but for those of
+ * kpylab: all structures and prototypes of the second module except those of
  * the benchmark, see bench.h.
  *
- *   debugfs.c       the replay's files: its commands, formats what report.c shows
- *   control.c       a command's way from a write to one call
+ *   debugfs.c       the replay's files: parses commands, prints the status
+ *   control.c       from a write to `control` to one function call
  *   replay.c        a replay from load to drop
  *   engine.c        runs ops, accounts for the blocks
- *   lanes.c         a run that several CPUs share
+ *   lanes.c         a run shared by several CPUs
  *   trace.c         holds a PYOBTRC1 trace in memory, checks and decodes it
  *   backend.c       the allocators a replay can run on
- *   caches.c        a kmem_cache for each size class
- *   fill.c          the patterns that prove that blocks do not overlap
- *   work.c          a workload of known leaks and pins
+ *   caches.c        one kmem_cache per size class
+ *   fill.c          fill patterns, to prove that blocks do not overlap
+ *   work.c          a workload with known leaks and pins
  *   work_debugfs.c  the workload's files
- *   sites.c         the functions from which it calls the allocator
- *   report.c        what a reader may see while a command is going on
+ *   sites.c         the functions from which the workload calls the allocator
+ *   report.c        what readers see while a command is running
  *
  * Locks, outermost first:
  *   1. lab_replay.lock, lab_work.lock or lab_bench.lock (mutexes): the whole struct;
- *      never two, but that the benchmark tries the replay's to read its trace.
- *      Held through a run, however long; commands only try it and say EBUSY.
- *   2. the spinlock in report.c: the published statuses and errors.
+ *      never two at a time, except that the benchmark trylocks the replay's to read
+ *      its trace.  Held for a whole run, however long: commands only trylock it and
+ *      fail with EBUSY.
+ *   2. the spinlocks in report.c (published statuses and errors) and bench.c (results).
  */
 #ifndef _KPYLAB_H
 #define _KPYLAB_H
@@ -36,25 +37,25 @@
 #include "kpymalloc.h"
 
 #define LAB_BACKEND_MAX	(sizeof("kpymalloc:") + KPY_NAME_MAX)
-#define LAB_ERROR_MAX	192	/* bytes of the error line */
-#define LAB_BREATH	1024	/* ops between two looks around; a power of two */
+#define LAB_ERROR_MAX	192	/* bytes of an error line */
+#define LAB_BREATH	1024	/* ops between two lab_breathe() calls; a power of two */
 
 /*
- * Memory whose size a trace decides: a trace that is too big for the machine
- * shall be refused, with neither a warning nor the OOM killer, whose victims
- * would be innocent.
+ * For allocations whose size depends on a trace: a trace too big for the machine
+ * must be refused without a warning, and without the OOM killer, which would kill
+ * innocent processes.
  */
 #define LAB_GFP		(GFP_KERNEL | __GFP_NOWARN | __GFP_RETRY_MAYFAIL)
 
 /**
  * struct lab_trace_header - the first 64 bytes of a trace, as on disk
  * @magic: "PYOBTRC1"
- * @size: of this header
+ * @size: size of this header
  * @crc: zlib's CRC-32 of the stream
- * @ops: calls in the stream
- * @ids: blocks that the calls create
- * @bytes: of the stream
- * @zero: room for extensions
+ * @ops: number of calls in the stream
+ * @ids: number of blocks that the calls create
+ * @bytes: length of the stream
+ * @zero: reserved for extensions
  */
 struct lab_trace_header {
 	char magic[8];
@@ -69,13 +70,13 @@ struct lab_trace_header {
 static_assert(sizeof(struct lab_trace_header) == 64);
 
 /**
- * struct lab_trace - a trace, or as much of it as has been written so far
- * @pages: the stream, a page an entry
- * @received: bytes so far, header included
- * @ops: from the header, 0 before it is complete; so are @ids and @bytes
+ * struct lab_trace - a trace, or the part of it written so far
+ * @pages: the stream, one page per entry
+ * @received: bytes received so far, including the header
+ * @ops: from the header, 0 until that is complete, like @ids and @bytes
  * @ids: from the header
  * @bytes: from the header
- * @crc: of the stream so far, before the final inversion
+ * @crc: CRC of the stream so far, before the final inversion
  * @header: as received
  */
 struct lab_trace {
@@ -98,9 +99,9 @@ enum lab_kind {
 
 /**
  * struct lab_op - one decoded call
- * @kind: which
+ * @kind: the function called
  * @id: the block created, resized or freed
- * @size: bytes asked for, 0 in a free
+ * @size: bytes requested, 0 for a free
  */
 struct lab_op {
 	enum lab_kind kind;
@@ -109,13 +110,13 @@ struct lab_op {
 };
 
 /**
- * struct lab_cursor - a place in the stream of a trace
- * @trace: which
+ * struct lab_cursor - a position in the stream of a trace
+ * @trace: the trace
  * @p: the next byte
- * @end: behind the last byte of this page
+ * @end: end of the stream's bytes in the current page
  * @end_pos: position of @end in the stream
- * @op: ops decoded
- * @next_id: blocks created by them
+ * @op: ops decoded so far
+ * @next_id: blocks they created, so the next new id
  */
 struct lab_cursor {
 	struct lab_trace *trace;
@@ -127,11 +128,11 @@ struct lab_cursor {
 };
 
 /**
- * struct lab_block - what the replay knows of an id
- * @ptr: the block, %NULL before its creation, after its free or if it could not be had
- * @size: bytes asked for; a live block's always fit
- * @gen: generation of its pattern, 0 while it has none
- * @pooled: lies in a pool
+ * struct lab_block - what the replay knows about an id
+ * @ptr: the block; %NULL if not yet allocated, already freed or never obtained
+ * @size: bytes requested; 48 bits are enough for any live block
+ * @gen: generation of the fill pattern, 0 if there is none
+ * @pooled: the block lies in a pool
  */
 struct lab_block {
 	void *ptr;
@@ -140,23 +141,23 @@ struct lab_block {
 	u64 pooled : 1;
 };
 
-/* An id costs 16 bytes, and one kvcalloc() must do for all of them. */
+/* 16 bytes per id; one kvcalloc() must hold all of them. */
 static_assert(sizeof(struct lab_block) == 16);
 #define LAB_IDS_MAX	(INT_MAX / sizeof(struct lab_block))
 #define LAB_GEN_MAX	((1U << 15) - 1)
 
 /**
- * struct lab_error - the line about the last refusal, empty if there was none
- * @text: under report.c's spinlock
+ * struct lab_error - why the last command was refused, empty if it was not
+ * @text: protected by report.c's spinlock
  */
 struct lab_error {
 	char text[LAB_ERROR_MAX];
 };
 
 /**
- * struct lab_command - what can be written to a file `control`
- * @name: one that ends in a space takes the rest of the line as its argument
- * @call: does it, for lab_control.what
+ * struct lab_command - a command that can be written to a `control` file
+ * @name: if it ends in a space, the rest of the line is the argument
+ * @call: carries out the command on lab_control.what
  */
 struct lab_command {
 	const char *name;
@@ -164,15 +165,15 @@ struct lab_command {
 };
 
 /**
- * struct lab_control - a folder's files `control` and `error`
- * @lock: held through a command, however long; who finds it held gets -EBUSY
+ * struct lab_control - the files `control` and `error` of a directory
+ * @lock: held for a whole command, however long; others get -EBUSY meanwhile
  * @error: shown in `error`
- * @commands: an empty one is the last
- * @check: refuses a command whatever it is; %NULL if nothing ever does
- * @what: the commands are about
+ * @commands: table of commands, ends with an empty entry
+ * @check: called before each command, may refuse it; may be %NULL
+ * @what: the object the commands act on
  */
 struct lab_control {
-	struct mutex *lock;	/* of @what */
+	struct mutex *lock;	/* @what's */
 	struct lab_error *error;
 	const struct lab_command *commands;
 	int (*check)(void *what);
@@ -186,12 +187,12 @@ struct lab_replay;
 
 /**
  * struct lab_backend_ops - an allocator under test
- * @alloc: a block, %NULL if there is none to be had; 0 bytes are legal everywhere
- * @calloc: the same, zeroed
- * @realloc: resizes, or creates when there is no old block; %NULL leaves the old one
- * @free: gives back
- * @refresh: bring lab_backend.peak up to date; %NULL if it always is
- * @locate: where in the pools a block lies, -ENOENT if it does not; %NULL if there are no pools
+ * @alloc: allocates a block, %NULL on failure; 0 bytes are legal everywhere
+ * @calloc: same as @alloc, zeroed
+ * @realloc: resizes, or allocates without an old block; on failure the old one stays
+ * @free: frees a block
+ * @refresh: updates lab_backend.peak; %NULL if that is always up to date
+ * @locate: finds a block's place in the pools, -ENOENT if it has none; %NULL without pools
  */
 struct lab_backend_ops {
 	void *(*alloc)(struct lab_backend *be, size_t size);
@@ -202,30 +203,30 @@ struct lab_backend_ops {
 	int (*locate)(struct lab_backend *be, void *ptr, struct kpy_block_info *at);
 };
 
-#define LAB_CLASS_STEP	16		/* bytes between the classes of kmem_caches */
+#define LAB_CLASS_STEP	16		/* bytes from one kmem_cache's size to the next */
 #define LAB_CLASSES	(KPY_SMALL_MAX / LAB_CLASS_STEP)
 
 /**
- * struct lab_caches - a kmem_cache for each class of sizes
- * @class: they
+ * struct lab_caches - one kmem_cache per size class
+ * @class: the caches, by ascending size
  */
 struct lab_caches {
 	struct kmem_cache *class[LAB_CLASSES];
 };
 
-/* The one for @size, which is 1 to KPY_SMALL_MAX. */
+/* The cache for @size, which must be 1 to KPY_SMALL_MAX. */
 static __always_inline struct kmem_cache *lab_cache_of(const struct lab_caches *c, size_t size)
 {
 	return c->class[(size - 1) / LAB_CLASS_STEP];
 }
 
 /**
- * struct lab_backend - an allocator chosen
- * @ops: which
- * @heap: held, kpymalloc only
- * @caches: cache only
- * @held: bytes taken from the kernel now, not kpymalloc
- * @peak: most bytes taken from the kernel at one time
+ * struct lab_backend - the chosen allocator
+ * @ops: its functions
+ * @heap: backend `kpymalloc` only; a reference is held
+ * @caches: backend `cache` only
+ * @held: bytes now taken from the kernel; unused by `kpymalloc`
+ * @peak: peak of the bytes taken from the kernel
  * @name: as the user wrote it
  */
 struct lab_backend {
@@ -239,9 +240,9 @@ struct lab_backend {
 
 /*
  * EMPTY -> LOADING when `load` is opened, -> READY with the last byte if the
- * trace is good, -> EMPTY if it is not.  READY -> RUNNING -> READY (stopped
- * early), DONE (no op left) or FAILED (a block was not what it should be).
- * A rewind leads back to READY, a drop or another load gives up the trace.
+ * trace is valid, -> EMPTY if it is not.  READY -> RUNNING -> READY (stopped
+ * early), DONE (no op left) or FAILED (a block was corrupt).  A rewind goes
+ * back to READY; a drop or another load discards the trace.
  */
 enum lab_state {
 	LAB_EMPTY,
@@ -254,18 +255,18 @@ enum lab_state {
 };
 
 /**
- * struct lab_counts - what a rewind sets to zero
+ * struct lab_counts - the counters that a rewind resets
  * @ops_done: ops replayed
  * @ns: time spent in runs
- * @live_blocks: blocks now
- * @live_small: bytes asked for, of blocks that lie in pools
- * @live_all: bytes asked for, of all blocks
- * @peak_requested: most of @live_all
- * @peak_pages: most pages the backend held, as of the last run's end
+ * @live_blocks: current number of blocks
+ * @live_small: bytes requested for current blocks in pools
+ * @live_all: bytes requested for all current blocks
+ * @peak_requested: peak of @live_all
+ * @peak_pages: peak of the backend's pages, updated at the end of a run
  * @digest: placement digest, by arena slot
- * @digest_serial: placement digest, by creation number of the arena
+ * @digest_serial: placement digest, by arena creation number
  * @alloc_failures: ops that got no memory
- * @fill_errors: blocks that were not what they should be
+ * @fill_errors: corrupt blocks found
  */
 struct lab_counts {
 	u64 ops_done;
@@ -283,9 +284,9 @@ struct lab_counts {
 
 /**
  * struct lab_lane - what one thread needs to run ops
- * @replay: whose
+ * @replay: the replay it belongs to
  * @cursor: the next op
- * @count: what is counted; only @ops_done is not, that is for who runs them
+ * @count: counters to update, except @ops_done: callers of lab_engine_op() do that
  */
 struct lab_lane {
 	struct lab_replay *replay;
@@ -294,14 +295,14 @@ struct lab_lane {
 };
 
 /**
- * struct lab_status - all that the file `status` shows
- * @state: where the replay is
+ * struct lab_status - contents of the replay's `status` file
+ * @state: state of the replay
  * @fill: blocks are filled and verified
- * @cpus: that share a run
- * @every: ops after which they deal the blocks out anew
- * @ops_total: ops of the trace
- * @count: the numbers
- * @backend: its name
+ * @cpus: number of CPUs that share a run
+ * @every: ops after which the blocks are redistributed among the CPUs
+ * @ops_total: ops in the trace
+ * @count: the counters
+ * @backend: name of the allocator
  */
 struct lab_status {
 	enum lab_state state;
@@ -314,19 +315,19 @@ struct lab_status {
 };
 
 /**
- * struct lab_replay - the one replay there is
- * @lock: of all that follows
- * @loading: somebody has `load` open
- * @round: rewinds so far, so that no pattern comes twice
- * @now: the working copy of the status; readers see the published one
+ * struct lab_replay - the only replay
+ * @lock: protects everything below
+ * @loading: `load` is open
+ * @round: resets so far, so that no fill pattern repeats
+ * @now: working copy of the status; readers see the published one
  * @trace: the trace
- * @main: the lane of a run on one CPU, and where all stand after one on several
- * @lanes: of a run on several CPUs
- * @blocks: one an id
+ * @main: lane of a single-CPU run; after a run on several CPUs, their common position
+ * @lanes: lanes of a run on several CPUs
+ * @blocks: the blocks, by id
  * @backend: the allocator
  */
 struct lab_replay {
-	struct mutex lock;	/* of all that follows */
+	struct mutex lock;	/* everything below */
 	bool loading;
 	u64 round;
 	struct lab_status now;
@@ -337,7 +338,7 @@ struct lab_replay {
 	struct lab_backend backend;
 };
 
-/* The call sites; those before the filler have a letter each, from a on. */
+/* The call sites; users name those before the filler by letter, starting at `a`. */
 enum lab_site_id {
 	LAB_SITE_A,
 	LAB_SITE_B,
@@ -349,8 +350,8 @@ enum lab_site_id {
 
 /**
  * struct lab_site - a call site
- * @alloc: gets a block
- * @free: gives it back
+ * @alloc: allocates a block
+ * @free: frees it
  */
 struct lab_site {
 	void *(*alloc)(struct kpy_heap *heap, size_t size);
@@ -359,8 +360,8 @@ struct lab_site {
 
 /**
  * struct lab_held - a block of a site
- * @ptr: where it is
- * @size: bytes asked for
+ * @ptr: the block
+ * @size: bytes requested
  */
 struct lab_held {
 	void *ptr;
@@ -369,11 +370,11 @@ struct lab_held {
 
 /**
  * struct lab_pile - the blocks of a site
- * @held: they, in the order in which they came
+ * @held: the blocks, oldest first
  * @first: index of the oldest
- * @blocks: how many
+ * @blocks: number of blocks
  * @room: length of @held
- * @bytes: asked for by them
+ * @bytes: bytes requested for all blocks
  */
 struct lab_pile {
 	struct lab_held *held;
@@ -384,12 +385,12 @@ struct lab_pile {
 };
 
 /**
- * struct lab_work_status - all that the file `status` of the workload shows
- * @ops: calls of the allocator that succeeded, ever
+ * struct lab_work_status - contents of the workload's `status` file
+ * @ops: allocator calls that succeeded, ever
  * @failures: calls that got no memory, ever
- * @blocks: now, by site
- * @bytes: asked for by them
- * @heap: its name, empty if there is none
+ * @blocks: current blocks, by site
+ * @bytes: bytes requested for them
+ * @heap: name of the heap, empty if there is none
  */
 struct lab_work_status {
 	u64 ops;
@@ -400,22 +401,22 @@ struct lab_work_status {
 };
 
 /**
- * struct lab_work - the one workload there is
- * @lock: of all that follows
- * @now: the working copy of the status; readers see the published one
- * @heap: held; %NULL if none is chosen
- * @piles: by site
+ * struct lab_work - the only workload
+ * @lock: protects everything below
+ * @now: working copy of the status; readers see the published one
+ * @heap: the chosen heap, with a reference held; %NULL if there is none
+ * @piles: blocks by site
  */
 struct lab_work {
-	struct mutex lock;	/* of all that follows */
+	struct mutex lock;	/* everything below */
 	struct lab_work_status now;
 	struct kpy_heap *heap;
 	struct lab_pile piles[LAB_NR_SITES];
 };
 
 /*
- * Every LAB_BREATH ops: let others run, also those who wait for all tasks (a
- * tracer that attaches to functions), and see whether the user has had enough.
+ * To be called every LAB_BREATH ops: reschedules, reports an RCU-tasks quiescent
+ * state (attaching a tracer to a function waits for one), checks for signals.
  */
 static inline int lab_breathe(void)
 {
@@ -423,7 +424,7 @@ static inline int lab_breathe(void)
 	return signal_pending(current) ? -EINTR : 0;
 }
 
-/* Can @bytes be had without taking the last of the machine's memory? */
+/* Can @bytes be allocated with 1/16 of the machine's memory left in reserve? */
 static inline bool lab_room_for(u64 bytes)
 {
 	long left = si_mem_available() - (long)(totalram_pages() / 16);
@@ -442,7 +443,7 @@ void lab_report_status(struct lab_status *status);
 void lab_report_publish_work(const struct lab_work_status *status);
 void lab_report_work(struct lab_work_status *status);
 
-/* What the replay refuses, wherever it does. */
+/* Refuses something on behalf of the replay. */
 #define lab_refuse(err, ...) lab_report_refuse(&lab_replay_error, err, __VA_ARGS__)
 
 /* control.c APIs: */

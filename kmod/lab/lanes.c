@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A run that several CPUs share, for heaps that are used by all at once.
+ * A run shared by several CPUs, to use a heap from all of them at once.
  *
- * Each has a thread, its lane, that decodes all ops and does its own ones.  Whose
- * an op is, its block's id and a draw say that comes anew every so many ops; at
- * each draw the lanes wait for each other.  So the ops of a block are done in
- * their order, the blocks of all lanes lie in the same pools, and what one CPU
- * has allocated often another one resizes or frees.
+ * Each CPU has a thread, its lane, which decodes all ops but performs only its
+ * own.  A hash of the block's id and the number of the current draw assigns an op
+ * to a lane.  A draw lasts lab_lanes.every ops; after it, the lanes wait for each
+ * other.  So the ops on a block stay in order, blocks of all lanes share pools, and
+ * a block is often resized or freed on a CPU that did not allocate it.
  *
- * Where a block lies is a matter of chance then: the placement digests stand
- * still.  The peak is one of the moments at which all stand still.
+ * Placement is then random, so the placement digests are not updated.  The peak
+ * of the requested bytes is only sampled when all lanes have stopped.
  */
 #include <linux/completion.h>
 #include <linux/cpumask.h>
@@ -26,14 +26,14 @@ struct lab_lanes;
 
 /**
  * struct lane - a thread of a run
- * @all: it belongs to
- * @nr: its number
- * @cpu: it works on, if that is online
- * @err: of its first op that failed, after which it does none
- * @draws: it has seen
+ * @all: all lanes of the run
+ * @nr: number of this lane
+ * @cpu: CPU it runs on, if that is online
+ * @err: first error; the lane performs no ops after it
+ * @draws: draws it has finished
  * @task: the thread
- * @lab: with a cursor and counts of its own; those are differences
- * @count: what it counts
+ * @lab: with its own cursor, and counting in @count
+ * @count: changes to the counters since the last merge
  */
 struct lane {
 	struct lab_lanes *all;
@@ -48,14 +48,14 @@ struct lane {
 
 /**
  * struct lab_lanes - the threads of a run
- * @every: ops from draw to draw
- * @nr: lanes
+ * @every: ops per draw
+ * @nr: number of lanes
  * @until: op at which they stop
- * @turn: differs from the last one's when there is work
- * @wait: for another turn
- * @busy: lanes that have not come to @until
- * @done: all have
- * @drawn: draws, each lane's counted
+ * @turn: incremented when there is work
+ * @wait: lanes wait here for the next turn
+ * @busy: lanes that have not reached @until
+ * @done: completed when all lanes have
+ * @drawn: draws finished, summed over all lanes
  * @lane: the lanes
  */
 struct lab_lanes {
@@ -85,13 +85,13 @@ static void step(struct lane *lane, u64 draw)
 	lane->err = lane->err ?: err;
 }
 
-/* All have done their ops; what they wrote is seen by all. */
+/* Barrier: wait until all lanes have finished this draw, and see what they wrote. */
 static void meet(struct lane *lane)
 {
 	struct lab_lanes *all = lane->all;
 	u64 want = ++lane->draws * all->nr;
 
-	atomic64_inc_return(&all->drawn);	/* pairs with the acquire */
+	atomic64_inc_return(&all->drawn);	/* pairs with the acquire below */
 	while (atomic64_read_acquire(&all->drawn) < want) {
 		cpu_relax();
 		cond_resched();
@@ -121,10 +121,10 @@ static int lane_main(void *data)
 		/* pairs with lab_lanes_run() */
 		wait_event_idle(all->wait, smp_load_acquire(&all->turn) != turn ||
 				kthread_should_stop());
-		if (smp_load_acquire(&all->turn) == turn)	/* pairs with the same */
+		if (smp_load_acquire(&all->turn) == turn)	/* likewise */
 			return 0;
 		turn++;
-		/* Without its CPU it works on another one, for this turn. */
+		/* Fails if the CPU is offline: this turn then runs on another one. */
 		set_cpus_allowed_ptr(current, cpumask_of(lane->cpu));
 		run(lane, all->until);
 		if (atomic_dec_and_test(&all->busy))
@@ -143,13 +143,13 @@ static int lane_start(struct lab_replay *r, struct lane *lane, unsigned int nr, 
 	lane->lab.count = &lane->count;
 	task = kthread_create(lane_main, lane, "kpylab/%u", nr);
 	if (IS_ERR(task))
-		return lab_refuse(PTR_ERR(task), "run: no thread can be had");
+		return lab_refuse(PTR_ERR(task), "run: cannot create a thread");
 	lane->task = task;
 	wake_up_process(task);
 	return 0;
 }
 
-/* In turn, if by now there are fewer than lanes. */
+/* Wraps around: CPUs may have gone offline, which leaves fewer than lanes. */
 static unsigned int next_cpu(unsigned int cpu)
 {
 	cpu = cpumask_next(cpu, cpu_online_mask);
@@ -170,11 +170,11 @@ static struct lab_lanes *lanes_new(const struct lab_replay *r)
 }
 
 /**
- * lab_lanes_start - get the threads of a run
+ * lab_lanes_start - create the threads of a run
  * @r: replay
  *
  * Context: Process context under @r->lock, may sleep.
- * Return: 0, -EINVAL unless it replays on a heap, -ENOMEM.
+ * Return: 0, -EINVAL if the backend is not a heap, -ENOMEM.
  */
 int lab_lanes_start(struct lab_replay *r)
 {
@@ -182,7 +182,8 @@ int lab_lanes_start(struct lab_replay *r)
 	int err = 0;
 
 	if (!r->backend.heap)
-		return lab_refuse(-EINVAL, "run: CPUs share a heap, not %s", r->backend.name);
+		return lab_refuse(-EINVAL, "run: several CPUs need a heap, not %s",
+				  r->backend.name);
 	r->lanes = lanes_new(r);
 	if (!r->lanes)
 		return lab_refuse(-ENOMEM, "run: no memory for %u threads", r->now.cpus);
@@ -195,7 +196,7 @@ int lab_lanes_start(struct lab_replay *r)
 	return err;
 }
 
-/* Counts are differences, so that a lane's live blocks may be less than none. */
+/* A lane may free more blocks than it allocates: its counts may wrap below 0. */
 static void merge(struct lab_counts *to, struct lab_counts *from)
 {
 	to->live_blocks += from->live_blocks;
@@ -207,12 +208,12 @@ static void merge(struct lab_counts *to, struct lab_counts *from)
 }
 
 /**
- * lab_lanes_run - let all lanes go on
+ * lab_lanes_run - run all lanes up to an op
  * @r: replay whose lanes were started
  * @until: op at which they stop
  *
  * Context: Process context under @r->lock, may sleep.
- * Return: 0; -EUCLEAN if a block was not what it should be.
+ * Return: 0; -EUCLEAN if a block is corrupt.
  */
 int lab_lanes_run(struct lab_replay *r, u64 until)
 {
@@ -238,8 +239,8 @@ int lab_lanes_run(struct lab_replay *r, u64 until)
 }
 
 /**
- * lab_lanes_stop - give the threads back
- * @r: replay, which need not have any
+ * lab_lanes_stop - stop the threads of a run, if any
+ * @r: replay
  *
  * Context: Process context under @r->lock, may sleep.
  */

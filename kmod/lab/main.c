@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * kpylab.ko: replays recorded programs inside the kernel, makes workloads of
- * known leaks and measures allocators, as a client of kpymalloc.h and nothing else.
+ * kpylab.ko: replays recorded programs inside the kernel, runs workloads with
+ * known leaks and benchmarks allocators.  Uses only the public API, kpymalloc.h.
  */
 #include <linux/init.h>
 #include <linux/module.h>

@@ -2,10 +2,10 @@
 /*
  * A replay from load to drop: its trace, its backend, its runs.
  *
- * Everything happens in the context of the process that gave the command,
- * under lab_replay.lock.  A run publishes its status now and then, stops on a
- * signal between two ops, and can then go on.  Where CPUs share it, their threads
- * do the ops, and this one waits.
+ * Everything happens in the context of the process that wrote the command, under
+ * lab_replay.lock.  A run publishes its status every LAB_BREATH ops.  A signal
+ * stops it between two ops; another run continues from there.  If several CPUs
+ * share a run, their threads perform the ops while this process waits.
  */
 #include <linux/cpumask.h>
 #include <linux/kernel.h>
@@ -21,7 +21,7 @@ static void publish(struct lab_replay *r)
 	lab_report_publish(&r->now);
 }
 
-/* Between two ops: may the run go on? */
+/* Between two ops: may the run continue? */
 static int look_around(struct lab_replay *r)
 {
 	u64 done = r->now.count.ops_done;
@@ -43,7 +43,7 @@ static int run_alone(struct lab_replay *r, u64 until)
 	return err;
 }
 
-/* @epoch is the moment when the clock of all runs together would have started. */
+/* @epoch: when the run would have started, had it never been interrupted. */
 static int run_ops(struct lab_replay *r, u64 until, u64 epoch)
 {
 	struct lab_counts *n = &r->now.count;
@@ -90,7 +90,7 @@ static int check_run(const struct lab_replay *r, u64 until)
 	if (r->now.state == LAB_FAILED)
 		return lab_refuse(-EUCLEAN, "run: failed at op %llu, rewind first", done);
 	if (until < done)
-		return lab_refuse(-EINVAL, "run: op %llu is behind the current op %llu",
+		return lab_refuse(-EINVAL, "run: op %llu is before the current op %llu",
 				  until, done);
 	return 0;
 }
@@ -98,13 +98,13 @@ static int check_run(const struct lab_replay *r, u64 until)
 /**
  * lab_replay_run - replay until a number of ops is done
  * @r: replay
- * @until: ops in all; beyond the end of the trace means to the end
+ * @until: total number of ops; stops at the end of the trace anyway
  *
  * Context: Process context under @r->lock, may sleep and take long.
- * Return: 0; -EINTR on a signal, -ENOMEM before the machine's last memory is
- * taken: go on with another run; -EUCLEAN if a block was not what it should be:
- * nothing but a rewind helps; -ENODATA if there is no complete trace; -EINVAL if
- * more than @until ops are done; as lab_lanes_start().
+ * Return: 0; -EINTR on a signal or -ENOMEM when the machine runs low on memory,
+ * where another run continues; -EUCLEAN if a block is corrupt, where only a rewind
+ * helps; -ENODATA if there is no complete trace; -EINVAL if more than @until ops
+ * are already done; or as lab_lanes_start().
  */
 int lab_replay_run(struct lab_replay *r, u64 until)
 {
@@ -155,7 +155,7 @@ int lab_replay_rewind(struct lab_replay *r)
 	return 0;
 }
 
-/* Give up the trace and all that came from it. */
+/* Discard the trace and everything derived from it. */
 static void forget_trace(struct lab_replay *r, enum lab_state state)
 {
 	lab_engine_reset(r);
@@ -185,7 +185,7 @@ static void use_default_backend(struct lab_replay *r)
 }
 
 /**
- * lab_replay_drop - free all blocks and the trace, let go of the heap
+ * lab_replay_drop - free all blocks and the trace, release the heap
  * @r: replay
  *
  * Context: Process context under @r->lock, may sleep.
@@ -224,9 +224,9 @@ int lab_replay_set_backend(struct lab_replay *r, const char *name)
 }
 
 /**
- * lab_replay_set_fill - fill blocks from now on, or no longer
+ * lab_replay_set_fill - turn filling of blocks on or off
  * @r: replay
- * @fill: which
+ * @fill: whether to fill
  *
  * Blocks that have a pattern keep it and are still verified.
  *
@@ -242,19 +242,19 @@ int lab_replay_set_fill(struct lab_replay *r, bool fill)
 }
 
 /**
- * lab_replay_set_cpus - let CPUs share the runs from now on
+ * lab_replay_set_cpus - share the following runs among several CPUs
  * @r: replay
- * @cpus: how many; 1: none does, a run is its caller's
- * @every: ops after which they deal the blocks out anew
+ * @cpus: number of CPUs; with 1, the caller itself does the run
+ * @every: ops after which the blocks are redistributed among the CPUs
  *
  * Context: Process context under @r->lock.
- * Return: 0, -ERANGE if there are not as many CPUs, or for an @every out of range.
+ * Return: 0, -ERANGE if fewer CPUs are online or @every is out of range.
  */
 int lab_replay_set_cpus(struct lab_replay *r, u64 cpus, u64 every)
 {
 	lockdep_assert_held(&r->lock);
 	if (!cpus || cpus > num_online_cpus())
-		return lab_refuse(-ERANGE, "cpus: %llu, there are %u", cpus, num_online_cpus());
+		return lab_refuse(-ERANGE, "cpus: %llu, give 1 to %u", cpus, num_online_cpus());
 	if (!every || every > LAB_BREATH)
 		return lab_refuse(-ERANGE, "cpus: every %llu ops, give 1 to %d", every, LAB_BREATH);
 	r->now.cpus = cpus;
@@ -264,11 +264,11 @@ int lab_replay_set_cpus(struct lab_replay *r, u64 cpus, u64 every)
 }
 
 /**
- * lab_replay_load_begin - make room for a new trace
- * @r: replay; what it had is freed
+ * lab_replay_load_begin - start loading a trace
+ * @r: replay; its old trace is freed
  *
  * Context: Process context under @r->lock, may sleep.
- * Return: 0, -EBUSY if somebody else is loading.
+ * Return: 0, -EBUSY if another process is loading.
  */
 int lab_replay_load_begin(struct lab_replay *r)
 {
@@ -280,7 +280,7 @@ int lab_replay_load_begin(struct lab_replay *r)
 	return 0;
 }
 
-/* All bytes are there: READY if they are good. */
+/* All bytes have arrived: READY if they are valid. */
 static int load_complete(struct lab_replay *r)
 {
 	int err;
@@ -297,15 +297,15 @@ static int load_complete(struct lab_replay *r)
 }
 
 /**
- * lab_replay_load - append to the trace, check it with its last byte
+ * lab_replay_load - append to the trace, check it once it is complete
  * @r: replay
  * @buf: the next bytes of the file
- * @len: how many, not 0
+ * @len: number of bytes, not 0
  *
- * A refusal frees everything, and so all further bytes are refused as well.
+ * An error frees the trace, so all further bytes are refused as well.
  *
  * Context: Process context under @r->lock, may sleep.
- * Return: bytes taken; errors as lab_trace_write() and lab_trace_check().
+ * Return: bytes taken, or errors as lab_trace_write() and lab_trace_check().
  */
 ssize_t lab_replay_load(struct lab_replay *r, const char __user *buf, size_t len)
 {
@@ -330,7 +330,7 @@ ssize_t lab_replay_load(struct lab_replay *r, const char __user *buf, size_t len
 }
 
 /**
- * lab_replay_load_end - the loader has closed its file
+ * lab_replay_load_end - `load` has been closed
  * @r: replay; an incomplete trace stays until the next load or drop
  *
  * Context: Process context under @r->lock.
@@ -342,7 +342,7 @@ void lab_replay_load_end(struct lab_replay *r)
 }
 
 /**
- * lab_replay_init - nothing loaded, on kmalloc
+ * lab_replay_init - start with no trace and the backend `kmalloc`
  * @r: replay, all zeroes
  *
  * Context: Process context.
@@ -358,8 +358,8 @@ void lab_replay_init(struct lab_replay *r)
 }
 
 /**
- * lab_replay_exit - give everything back
- * @r: replay that nobody can reach any more
+ * lab_replay_exit - free everything
+ * @r: replay that is no longer reachable
  *
  * Context: Process context, may sleep.
  */

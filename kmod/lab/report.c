@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * What a reader may see while a run or another command is going on.
+ * What readers see while a run or another command is in progress.
  *
- * A command holds its part's mutex, so the files `status` and `error` show the
- * copies kept here: a long one publishes its status every LAB_BREATH ops,
- * anybody who refuses something leaves one line why.  The price is a spinlock
+ * A command holds a mutex, so the files `status` and `error` show the copies kept
+ * here.  A long command publishes its status every LAB_BREATH ops; code that
+ * refuses something leaves one line with the reason.  The cost is a spinlock
  * around a copy of about 200 bytes.
  */
 #include <linux/kernel.h>
@@ -27,8 +27,8 @@ static void set_error(struct lab_error *error, const char *text)
 }
 
 /**
- * lab_report_refuse - leave one line about why something is refused
- * @error: where
+ * lab_report_refuse - leave one line that says why something is refused
+ * @error: where to store it
  * @err: negative errno
  * @fmt: the reason, without a newline
  *
@@ -48,8 +48,8 @@ int lab_report_refuse(struct lab_error *error, int err, const char *fmt, ...)
 }
 
 /**
- * lab_report_clear - forget the last refusal, a new command begins
- * @error: where it is
+ * lab_report_clear - forget the last refusal when a new command begins
+ * @error: where it is stored
  *
  * Context: Process context.
  */
@@ -59,9 +59,9 @@ void lab_report_clear(struct lab_error *error)
 }
 
 /**
- * lab_report_error - the last refusal
- * @error: where it is
- * @text: room for LAB_ERROR_MAX bytes; an empty string if there was none
+ * lab_report_error - get the reason of the last refusal
+ * @error: where it is stored
+ * @text: buffer of LAB_ERROR_MAX bytes; gets an empty string if there was none
  *
  * Context: Process context, any time.
  */
@@ -73,8 +73,8 @@ void lab_report_error(const struct lab_error *error, char *text)
 }
 
 /**
- * lab_report_publish - show readers a new status
- * @status: it
+ * lab_report_publish - publish a new status of the replay
+ * @status: the status
  *
  * Context: Process context.
  */
@@ -86,8 +86,8 @@ void lab_report_publish(const struct lab_status *status)
 }
 
 /**
- * lab_report_status - the status published last
- * @status: where to put it
+ * lab_report_status - get the status published last
+ * @status: filled in
  *
  * Context: Process context, any time.
  */
@@ -99,8 +99,8 @@ void lab_report_status(struct lab_status *status)
 }
 
 /**
- * lab_report_publish_work - show readers a new status of the workload
- * @status: it
+ * lab_report_publish_work - publish a new status of the workload
+ * @status: the status
  *
  * Context: Process context.
  */
@@ -112,8 +112,8 @@ void lab_report_publish_work(const struct lab_work_status *status)
 }
 
 /**
- * lab_report_work - the status of the workload published last
- * @status: where to put it
+ * lab_report_work - get the status of the workload published last
+ * @status: filled in
  *
  * Context: Process context, any time.
  */

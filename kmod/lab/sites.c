@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The call sites that tracing tools are tested against: the only callers of the
- * allocator that a workload has, one function for each thing to be told apart.
+ * Call sites for testing the tracing tools: a workload calls the allocator only
+ * from here, with one function per site that a tool must tell apart.
  *
- * The return address of each call must lie in the function with its name, so
- * each is kept whole: neither inlined nor cloned, no jump into the allocator in
- * place of a call, and no folding of equal functions into one.
+ * The return address of each call must lie in the function with the site's name:
+ * no inlining, no cloning, no tail call into the allocator, no merging of
+ * identical functions.
  */
 #include <linux/compiler.h>
 #include <linux/kernel.h>
 
 #include "lab.h"
 
-/* Last in a function: returns here, and differs from the function of another @id. */
+/* At the end of a function: prevents a tail call, and merging with another @id's. */
 static __always_inline void keep_apart(enum lab_site_id id)
 {
 	asm volatile("" : : "i" (id) : "memory");
@@ -99,29 +99,29 @@ const struct lab_site lab_sites[] = {
 static_assert(ARRAY_SIZE(lab_sites) == LAB_NR_SITES);
 
 /**
- * kpylab_realloc - resize a block, whichever site it is from
+ * kpylab_realloc - resize a block of any site
  * @heap: the heap
  * @ptr: block
  * @size: new size
  *
  * Context: Process context, may sleep.
- * Return: as kpy_realloc().
+ * Return: As kpy_realloc().
  */
 noinline __noclone void *kpylab_realloc(struct kpy_heap *heap, void *ptr, size_t size)
 {
 	ptr = kpy_realloc(heap, ptr, size, LAB_GFP);
-	barrier();	/* no jump into it */
+	barrier();	/* no tail call */
 	return ptr;
 }
 
 /**
  * kpylab_churn - one call of a churn
  * @heap: the heap
- * @ptr: block to be resized or freed, %NULL to get one
- * @size: of the block, 0 to free it
+ * @ptr: block to resize or free, %NULL to allocate one
+ * @size: size of the block, 0 to free it
  *
  * Context: Process context, may sleep.
- * Return: the block, %NULL after a free and if there is no memory.
+ * Return: the block, %NULL after a free or if there is no memory.
  */
 noinline __noclone void *kpylab_churn(struct kpy_heap *heap, void *ptr, size_t size)
 {

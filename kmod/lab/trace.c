@@ -2,11 +2,11 @@
 /*
  * A PYOBTRC1 trace in memory: receive, check, decode.
  *
- * The stream is kept in single pages found through an xarray, so that
- * hundreds of megabytes need no contiguous buffer of any kind and a length in
- * a header costs nothing until its bytes arrive.  The header is checked when
- * its 64 bytes are there, the CRC goes along with the writes, and the complete
- * stream is decoded once before it may be replayed: a replay meets no surprise.
+ * The stream is kept in single pages in an xarray: hundreds of megabytes need no
+ * contiguous buffer, and a length in the header costs nothing until the bytes
+ * arrive.  The header is checked as soon as its 64 bytes are there, the CRC is
+ * computed during the writes, and the complete stream is decoded once before it
+ * may be replayed, so that a replay finds no bad op.
  *
  * Numbers in messages count from 0, as ids do.
  */
@@ -23,7 +23,7 @@
 #define STREAM_MAX	BIT_ULL(40)	/* bytes; no machine holds more */
 
 /**
- * lab_trace_init - an empty trace, nothing received
+ * lab_trace_init - initialize an empty trace
  * @t: trace
  */
 void lab_trace_init(struct lab_trace *t)
@@ -34,7 +34,7 @@ void lab_trace_init(struct lab_trace *t)
 }
 
 /**
- * lab_trace_free - give back all pages
+ * lab_trace_free - free all pages
  * @t: trace, empty afterwards
  *
  * Context: Process context, may sleep.
@@ -112,7 +112,7 @@ static ssize_t take_header(struct lab_trace *t, const char __user *buf, size_t l
 	return err ?: len;
 }
 
-/* The page that holds byte @pos of the stream, a new one where there is none. */
+/* The page that holds byte @pos of the stream, allocated if there is none yet. */
 static u8 *stream_page(struct lab_trace *t, u64 pos)
 {
 	unsigned long index = pos >> PAGE_SHIFT;
@@ -131,7 +131,7 @@ static u8 *stream_page(struct lab_trace *t, u64 pos)
 	return page;
 }
 
-/* As much of @buf as goes into one page. */
+/* Take as much of @buf as fits into one page. */
 static ssize_t take_stream(struct lab_trace *t, const char __user *buf, size_t len)
 {
 	u64 pos = t->received - HEADER_SIZE;
@@ -158,11 +158,11 @@ static ssize_t take_stream(struct lab_trace *t, const char __user *buf, size_t l
  * lab_trace_write - append to a trace
  * @t: trace
  * @buf: the next bytes of the file
- * @len: how many
+ * @len: number of bytes
  *
  * Context: Process context, may sleep.
  * Return: bytes taken; -EFAULT if none could be read; -EINVAL for a bad header
- * or too many bytes, -ENOMEM: the trace is then good for lab_trace_free() only.
+ * or too many bytes, or -ENOMEM, after which only lab_trace_free() may follow.
  */
 ssize_t lab_trace_write(struct lab_trace *t, const char __user *buf, size_t len)
 {
@@ -184,7 +184,7 @@ ssize_t lab_trace_write(struct lab_trace *t, const char __user *buf, size_t len)
 }
 
 /**
- * lab_trace_complete - are all announced bytes there?
+ * lab_trace_complete - have all bytes announced in the header arrived?
  * @t: trace
  *
  * Return: whether they are.
@@ -238,7 +238,7 @@ static bool next_page(struct lab_cursor *c)
 	return true;
 }
 
-/* LEB128; the tenth byte has room for one bit. */
+/* LEB128; the tenth byte holds only one bit. */
 static int next_varint(struct lab_cursor *c, u64 *value)
 {
 	unsigned int shift;
@@ -247,7 +247,7 @@ static int next_varint(struct lab_cursor *c, u64 *value)
 	*value = 0;
 	for (shift = 0; shift < 64; shift += 7) {
 		if (unlikely(c->p == c->end) && !next_page(c))
-			return lab_refuse(-EINVAL, "op %llu: the stream ends before it does",
+			return lab_refuse(-EINVAL, "op %llu: the stream ends too early",
 					  c->op);
 		byte = *c->p++;
 		if (shift == 63 && byte > 1)
@@ -260,11 +260,11 @@ static int next_varint(struct lab_cursor *c, u64 *value)
 			  cursor_pos(c) - 1);
 }
 
-/* Ids are written as distances back from the next one. */
+/* Ids are encoded as distances back from the next new id. */
 static int resolve_id(struct lab_cursor *c, u64 distance, struct lab_op *op)
 {
 	if (!distance || distance > c->next_id)
-		return lab_refuse(-EINVAL, "op %llu: %s of the block %llu back, of %llu created",
+		return lab_refuse(-EINVAL, "op %llu: %s of block %llu back, %llu created so far",
 				  c->op, op->kind == LAB_FREE ? "free" : "realloc",
 				  distance, c->next_id);
 	op->id = c->next_id - distance;
@@ -282,10 +282,10 @@ static int create_id(struct lab_cursor *c, struct lab_op *op)
 
 /**
  * lab_cursor_next - decode one op
- * @c: cursor, moved behind it
- * @op: what it is; @op->id is below the trace's number of ids
+ * @c: cursor, moved past the op
+ * @op: filled in; @op->id is below the trace's number of ids
  *
- * Whether the id is live is not looked at, see lab_trace_check().
+ * Does not check that the id is live, see lab_trace_check().
  *
  * Return: 0 or -EINVAL.
  */
@@ -315,7 +315,7 @@ int lab_cursor_next(struct lab_cursor *c, struct lab_op *op)
 	return err;
 }
 
-/* Only what is live may be freed or resized. */
+/* Only live blocks may be freed or resized. */
 static int check_op(const struct lab_cursor *c, const struct lab_op *op, unsigned long *live)
 {
 	if (op->kind == LAB_MALLOC || op->kind == LAB_CALLOC) {
@@ -362,10 +362,10 @@ static int check_stream(struct lab_trace *t, unsigned long *live)
 }
 
 /**
- * lab_trace_check - is the complete trace one that can be replayed?
+ * lab_trace_check - check that a complete trace can be replayed
  * @t: trace
  *
- * Context: Process context, may sleep; takes as long as there are ops.
+ * Context: Process context, may sleep; takes time proportional to the ops.
  * Return: 0, -EBADMSG for a wrong CRC, -EINVAL for bad contents, -ENOMEM, or
  * -EINTR on a signal.
  */

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * A workload of known leaks and pins: blocks that are had and freed on command,
- * through call sites whose names a tracing tool must then name.
+ * A workload with known leaks and pins: allocates and frees blocks on command,
+ * from call sites that a tracing tool must then name.
  *
- * Each site has a pile, its blocks in the order in which they came; the piles
- * take no memory from the heap under test.  Everything is deterministic: the
- * same commands on the same heap are the same calls.  A command that fails
- * frees what it had got, so nothing has changed, but for a realloc.
+ * Each site has a pile of its blocks, oldest first; piles take no memory from the
+ * heap under test.  Everything is deterministic: the same commands on the same
+ * heap make the same calls.  A command that fails frees what it allocated and so
+ * changes nothing; only a failed realloc does.
  */
 #include <linux/err.h>
 #include <linux/kernel.h>
@@ -18,9 +18,9 @@
 
 #include "lab.h"
 
-#define PILE_MAX	0x100000U	/* blocks of a site */
-#define CHURN_BLOCKS	4096		/* at one time */
-#define CHURN_SIZE	600		/* bytes, so that some are no small ones */
+#define PILE_MAX	0x100000U	/* blocks per site */
+#define CHURN_BLOCKS	4096		/* live at one time */
+#define CHURN_SIZE	600		/* bytes; some are above the small limit */
 
 struct lab_error lab_work_error;
 
@@ -37,7 +37,7 @@ static void publish(struct lab_work *w)
 	lab_report_publish_work(&w->now);
 }
 
-/* Before an op, LAB_BREATH apart; -EINTR on a signal, which a free ignores. */
+/* Before each op; acts once every LAB_BREATH ops.  -EINTR on a signal: frees ignore it. */
 static int breathe(struct lab_work *w)
 {
 	if (w->now.ops % LAB_BREATH)
@@ -62,13 +62,13 @@ static int check_size(struct lab_work *w, u64 blocks, u64 size)
 	if (!w->heap)
 		return refuse(-ENOENT, "no heap is chosen");
 	if (size > INT_MAX)
-		return refuse(-ERANGE, "%llu bytes, a block has at most %d", size, INT_MAX);
+		return refuse(-ERANGE, "%llu bytes, at most %d per block", size, INT_MAX);
 	if (!lab_room_for(blocks * size))
 		return refuse(-ENOMEM, "no memory for %llu blocks of %llu bytes", blocks, size);
 	return 0;
 }
 
-/* Make room for @more blocks; the gap that frees have left in front goes. */
+/* Make room for @more blocks; a new array closes the gap that frees left in front. */
 static int pile_reserve(struct lab_pile *p, u32 more)
 {
 	u32 room = p->blocks + max(p->blocks, more);
@@ -78,7 +78,7 @@ static int pile_reserve(struct lab_pile *p, u32 more)
 		return 0;
 	held = kvmalloc_array(room, sizeof(*held), LAB_GFP);
 	if (!held)
-		return refuse(-ENOMEM, "no memory to remember %u blocks", room);
+		return refuse(-ENOMEM, "no memory to track %u blocks", room);
 	if (p->blocks)
 		memcpy(held, p->held + p->first, p->blocks * sizeof(*held));
 	kvfree(p->held);
@@ -88,7 +88,7 @@ static int pile_reserve(struct lab_pile *p, u32 more)
 	return 0;
 }
 
-/* One block more, for which there is room. */
+/* Allocate one more block; the pile has room for it. */
 static int alloc_one(struct lab_work *w, enum lab_site_id site, size_t size)
 {
 	struct lab_pile *p = &w->piles[site];
@@ -125,7 +125,7 @@ static void free_oldest(struct lab_work *w, enum lab_site_id site, u32 count)
 	*p = (struct lab_pile){};
 }
 
-/* Undo: the latest go until @left blocks are left. */
+/* Undo: free the latest blocks until @left remain. */
 static void free_latest(struct lab_work *w, enum lab_site_id site, u32 left)
 {
 	struct lab_pile *p = &w->piles[site];
@@ -153,10 +153,10 @@ static void put_heap(struct lab_work *w)
 /**
  * lab_work_set_heap - choose the heap to work on
  * @w: workload
- * @name: of the heap
+ * @name: name of the heap
  *
  * Context: Process context under @w->lock, may sleep.
- * Return: 0, -EBUSY while there are blocks, -ENOENT if there is no such heap.
+ * Return: 0, -EBUSY while blocks are held, -ENOENT if there is no such heap.
  */
 int lab_work_set_heap(struct lab_work *w, const char *name)
 {
@@ -166,7 +166,7 @@ int lab_work_set_heap(struct lab_work *w, const char *name)
 	lockdep_assert_held(&w->lock);
 	for (i = 0; i < LAB_NR_SITES; i++)
 		if (w->piles[i].blocks)
-			return refuse(-EBUSY, "heap: there are blocks of another, drop them first");
+			return refuse(-EBUSY, "heap: blocks are held, drop them first");
 	heap = kpy_heap_get(name);
 	if (IS_ERR(heap))
 		return refuse(PTR_ERR(heap), "heap: no heap '%*pE'", (int)strlen(name), name);
@@ -182,13 +182,14 @@ static int check_alloc(struct lab_work *w, const struct lab_pile *p, u64 count, 
 	if (!count)
 		return refuse(-EINVAL, "0 blocks");
 	if (!every || every > count)
-		return refuse(-EINVAL, "of %llu blocks each %llu-th is none", count, every);
+		return refuse(-EINVAL, "of %llu blocks, keeping every %llu-th keeps none", count,
+			      every);
 	if (count > PILE_MAX || p->blocks + count / every > PILE_MAX)
-		return refuse(-E2BIG, "%llu blocks, at most %u a site", count, PILE_MAX);
+		return refuse(-E2BIG, "%llu blocks, at most %u per site", count, PILE_MAX);
 	return 0;
 }
 
-/* The first block is number 1, so the last of each @every is the site's. */
+/* Blocks count from 1, so the last of every @every blocks belongs to the site. */
 static int alloc_mixed(struct lab_work *w, enum lab_site_id site, u32 count, size_t size, u32 every)
 {
 	u32 i;
@@ -205,17 +206,17 @@ static int alloc_mixed(struct lab_work *w, enum lab_site_id site, u32 count, siz
 }
 
 /**
- * lab_work_alloc - get blocks, and pin what they lie in
+ * lab_work_alloc - allocate blocks that pin their pools and arenas
  * @w: workload
- * @site: whose
- * @count: blocks to get
- * @size: bytes of each
- * @every: of so many blocks the last is the site's and stays, the others are the
- *         filler's and are freed when all are there; 1: all stay
+ * @site: the site
+ * @count: number of blocks to allocate
+ * @size: size of each
+ * @every: the last of every @every blocks is the site's and stays; the others are
+ *         the filler's and are freed at the end; with 1, all stay
  *
  * Context: Process context under @w->lock, may sleep and take long.
- * Return: 0; -EINVAL if no block would stay, -E2BIG if too many would, -ERANGE for
- * too big a block, -ENOENT without a heap, -ENOMEM, -EINTR on a signal.
+ * Return: 0; -EINVAL if no block would stay, -E2BIG for too many blocks, -ERANGE
+ * for too big a block, -ENOENT without a heap, -ENOMEM, -EINTR on a signal.
  */
 int lab_work_alloc(struct lab_work *w, enum lab_site_id site, u64 count, u64 size, u64 every)
 {
@@ -239,13 +240,13 @@ int lab_work_alloc(struct lab_work *w, enum lab_site_id site, u64 count, u64 siz
 }
 
 /**
- * lab_work_free - free blocks, the oldest first
+ * lab_work_free - free blocks, oldest first
  * @w: workload
- * @site: whose
- * @count: how many
+ * @site: the site
+ * @count: number of blocks
  *
  * Context: Process context under @w->lock, may sleep.
- * Return: 0, -EINVAL for 0 blocks, -ERANGE if there are fewer.
+ * Return: 0, -EINVAL for 0 blocks, -ERANGE if the site has fewer than @count.
  */
 int lab_work_free(struct lab_work *w, enum lab_site_id site, u64 count)
 {
@@ -255,16 +256,16 @@ int lab_work_free(struct lab_work *w, enum lab_site_id site, u64 count)
 	if (!count)
 		return refuse(-EINVAL, "free: 0 blocks");
 	if (count > blocks)
-		return refuse(-ERANGE, "free: %llu blocks, there are %u", count, blocks);
+		return refuse(-ERANGE, "free: %llu blocks, only %u are held", count, blocks);
 	free_oldest(w, site, count);
 	publish(w);
 	return 0;
 }
 
 /**
- * lab_work_free_all - free all blocks of a site, if there are any
+ * lab_work_free_all - free all blocks of a site, if any
  * @w: workload
- * @site: whose
+ * @site: the site
  *
  * Context: Process context under @w->lock, may sleep.
  * Return: 0.
@@ -290,14 +291,14 @@ static int resize_one(struct lab_work *w, struct lab_pile *p, struct lab_held *h
 }
 
 /**
- * lab_work_realloc - resize all blocks of a site, the oldest first
+ * lab_work_realloc - resize all blocks of a site, oldest first
  * @w: workload
- * @site: whose
- * @size: bytes of each from now on
+ * @site: the site
+ * @size: new size of each
  *
  * Context: Process context under @w->lock, may sleep and take long.
- * Return: 0, -ERANGE for too big a block, -ENOENT without a heap; -ENOMEM and -EINTR
- * on a signal, after which some blocks have the new size, and the others the old one.
+ * Return: 0, -ERANGE for too big a block, -ENOENT without a heap; -ENOMEM, or -EINTR
+ * on a signal, after which some blocks may have the new size and others the old one.
  */
 int lab_work_realloc(struct lab_work *w, enum lab_site_id site, u64 size)
 {
@@ -316,7 +317,7 @@ int lab_work_realloc(struct lab_work *w, enum lab_site_id site, u64 size)
 	return err;
 }
 
-/* A free place gets a block; of two blocks met one is freed, one resized. */
+/* Fill an empty slot; free or resize the block in a used one, with even odds. */
 static int churn_one(struct lab_work *w, struct rnd_state *rnd, void **blocks)
 {
 	void **block = &blocks[prandom_u32_state(rnd) % CHURN_BLOCKS];
@@ -346,10 +347,10 @@ static void churn_free_all(struct lab_work *w, void **blocks)
 }
 
 /**
- * lab_work_churn - get, resize and free blocks by chance, in the end free them all
+ * lab_work_churn - allocate, resize and free random blocks, then free them all
  * @w: workload
- * @ops: calls before those last frees
- * @seed: of the chance; the same one gives the same calls
+ * @ops: number of calls before the final frees
+ * @seed: random seed; the same seed gives the same calls
  *
  * Context: Process context under @w->lock, may sleep and take long.
  * Return: 0, -EINVAL for 0 calls, -ENOENT without a heap, -ENOMEM, -EINTR on a signal.
@@ -368,7 +369,7 @@ int lab_work_churn(struct lab_work *w, u64 ops, u64 seed)
 		return err;
 	blocks = kvcalloc(CHURN_BLOCKS, sizeof(*blocks), LAB_GFP);
 	if (!blocks)
-		return refuse(-ENOMEM, "no memory to remember %d blocks", CHURN_BLOCKS);
+		return refuse(-ENOMEM, "no memory to track %d blocks", CHURN_BLOCKS);
 	prandom_seed_state(&rnd, seed);
 	while (!err && ops--) {
 		err = look_around(w);
@@ -382,7 +383,7 @@ int lab_work_churn(struct lab_work *w, u64 ops, u64 seed)
 }
 
 /**
- * lab_work_drop - free all blocks, let go of the heap
+ * lab_work_drop - free all blocks and release the heap
  * @w: workload
  *
  * Context: Process context under @w->lock, may sleep.
@@ -398,7 +399,7 @@ int lab_work_drop(struct lab_work *w)
 }
 
 /**
- * lab_work_init - no heap, no blocks
+ * lab_work_init - start with no heap and no blocks
  * @w: workload, all zeroes
  *
  * Context: Process context.
@@ -409,8 +410,8 @@ void lab_work_init(struct lab_work *w)
 }
 
 /**
- * lab_work_exit - give everything back
- * @w: workload that nobody can reach any more
+ * lab_work_exit - free everything
+ * @w: workload that is no longer reachable
  *
  * Context: Process context, may sleep.
  */

@@ -2,8 +2,8 @@
 /*
  * /sys/kernel/debug/kpylab/work/: the workload's files.
  *
- *   control  0200  one command a write, see the table below; a SITE is a letter
- *   status   0400  `key value` lines, also while a command is going on
+ *   control  0200  one command per write, see the table below; SITE is a letter
+ *   status   0400  `key value` lines, also while a command is running
  *   error    0400  why the last command was refused, empty if it was not
  */
 #include <linux/debugfs.h>
@@ -33,7 +33,7 @@ static int status_show(struct seq_file *m, void *unused)
 }
 DEFINE_SHOW_ATTRIBUTE(status);
 
-/* The @want numbers that @rest must consist of. */
+/* Parse @rest, which must be exactly @want numbers. */
 static int parse_numbers(char *rest, u64 *numbers, unsigned int want, const char *usage)
 {
 	unsigned int i;
@@ -46,21 +46,21 @@ static int parse_numbers(char *rest, u64 *numbers, unsigned int want, const char
 			break;
 		err = lab_number(word, &numbers[i]);
 		if (err)
-			return refuse(err, "'%*pE' is no number: give %s", (int)strlen(word), word,
-				      usage);
+			return refuse(err, "'%*pE' is not a number, usage: %s", (int)strlen(word),
+				      word, usage);
 	}
 	if (i < want || *skip_spaces(rest))
-		return refuse(-EINVAL, "give %s", usage);
+		return refuse(-EINVAL, "usage: %s", usage);
 	return 0;
 }
 
-/* The site's letter in front. */
+/* Parse the site's letter at the start of @rest. */
 static int parse_site(char **rest, enum lab_site_id *site, const char *usage)
 {
 	char *word = lab_word(rest);
 
 	if (*word < 'a' || *word >= 'a' + LAB_FILLER || word[1])
-		return refuse(-EINVAL, "'%*pE' is no site: give %s", (int)strlen(word), word,
+		return refuse(-EINVAL, "'%*pE' is not a site, usage: %s", (int)strlen(word), word,
 			      usage);
 	*site = *word - 'a';
 	return 0;
@@ -148,9 +148,9 @@ static struct lab_control work_control = {
 };
 
 /**
- * lab_work_debugfs_init - make the files
- * @w: the workload they are about
- * @dir: their folder; who removes it removes them
+ * lab_work_debugfs_init - create the files
+ * @w: the workload
+ * @dir: their directory; removing it removes them
  *
  * Context: Process context, may sleep.
  */

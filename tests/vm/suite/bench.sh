@@ -32,25 +32,25 @@ test_tree() {
 
 test_refusals() {
 	rejects EINVAL run "control: unknown command 'run'"
-	rejects EINVAL 'run kmalloc' "give run BACKEND PATTERN [SIZE]"
-	rejects EINVAL 'run kmalloc pair_fixed 64 64' "give run BACKEND PATTERN [SIZE]"
+	rejects EINVAL 'run kmalloc' "usage: run BACKEND PATTERN [SIZE]"
+	rejects EINVAL 'run kmalloc pair_fixed 64 64' "usage: run BACKEND PATTERN [SIZE]"
 	rejects EINVAL 'run slob pair_fixed' "run: no backend 'slob'"
 	rejects EINVAL 'run kmalloc pear' "run: no pattern 'pear'"
-	rejects EINVAL 'run kmalloc pair_fixed 6x' "'6x' is no number: give run BACKEND PATTERN [SIZE]"
-	rejects EINVAL 'run kmalloc churn 64' "run: churn has its own sizes"
-	rejects EINVAL 'run kmalloc pair_const 64' "run: pair_const has its own sizes"
+	rejects EINVAL 'run kmalloc pair_fixed 6x' "'6x' is not a number, usage: run BACKEND PATTERN [SIZE]"
+	rejects EINVAL 'run kmalloc churn 64' "run: churn takes no size"
+	rejects EINVAL 'run kmalloc pair_const 64' "run: pair_const takes no size"
 	rejects ERANGE 'run kmalloc pair_fixed 18446744073709551615' "run: 18446744073709551615 bytes, at most 8192"
-	rejects ERANGE 'run cache pair_var 513' "run: cache has nothing for 513 bytes"
+	rejects ERANGE 'run cache pair_var 513' "run: cache has no blocks of 513 bytes"
 	rejects ENOENT 'run kpymalloc pair_fixed' "no heap is chosen"
 	rejects ENOENT 'hold kpymalloc 1 72' "no heap is chosen"
 	rejects ENOENT 'run kmalloc trace' "run: no trace has been taken"
-	rejects ENOENT trace "trace: the replay has none"
+	rejects ENOENT trace "trace: the replay has no trace"
 	rejects ENOENT 'heap nope' "heap: no heap 'nope'"
 	rejects ENOENT 'release 10 1' "release: no blocks are held"
-	rejects ERANGE 'release 101 1' "release: 101 percent"
-	rejects EINVAL 'release 10' "give release PERCENT SEED, or release all"
-	rejects EINVAL 'hold kmalloc 10' "give hold BACKEND COUNT SIZE|mixed"
-	rejects EINVAL 'hold kmalloc 10 x' "'x' is no number: give hold BACKEND COUNT SIZE|mixed"
+	rejects ERANGE 'release 101 1' "release: 101 percent, at most 100"
+	rejects EINVAL 'release 10' "usage: release PERCENT SEED, or release all"
+	rejects EINVAL 'hold kmalloc 10' "usage: hold BACKEND COUNT SIZE|mixed"
+	rejects EINVAL 'hold kmalloc 10 x' "'x' is not a number, usage: hold BACKEND COUNT SIZE|mixed"
 	rejects EINVAL 'hold kmalloc 10 0' "hold: 0 bytes"
 	rejects ERANGE 'hold kmalloc 0 10' "hold: 0 blocks, give 1 to 16777216"
 	rejects ERANGE 'hold kmalloc 16777217 10' "hold: 16777217 blocks, give 1 to 16777216"
@@ -144,7 +144,7 @@ test_trace() {
 	for backend in kpymalloc kmalloc cache none; do must $B/control "run $backend trace"; done
 	is "a trace" "$(awk '$2 == "trace" && $3 == "mixed" && $4 > 1000 && $5 > 0 { n++ } END { print n }' $B/results)" 4
 	is "  nothing is left" "$(blocks) $(cat $H/validate)" "0 ok"
-	rejects EINVAL 'run kmalloc trace 64' "run: trace has its own sizes"
+	rejects EINVAL 'run kmalloc trace 64' "run: trace takes no size"
 }
 
 test_unload() {

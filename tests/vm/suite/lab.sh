@@ -80,18 +80,18 @@ test_commands() {
 	rejects EINVAL fill "control: unknown command 'fill'"
 	rejects EINVAL 'fill maybe' "fill: 'maybe' is neither on nor off"
 	for text in 2 '2 x' '-1 9' '2 9 9' 'two 9'; do
-		rejects EINVAL "cpus $text" "give cpus COUNT EVERY"
+		rejects EINVAL "cpus $text" "usage: cpus COUNT EVERY"
 	done
-	rejects ERANGE 'cpus 0 9' "cpus: 0, there are 2"
-	rejects ERANGE 'cpus 3 9' "cpus: 3, there are 2"
+	rejects ERANGE 'cpus 0 9' "cpus: 0, give 1 to 2"
+	rejects ERANGE 'cpus 3 9' "cpus: 3, give 1 to 2"
 	rejects ERANGE 'cpus 2 0' "cpus: every 0 ops, give 1 to 1024"
 	rejects ERANGE 'cpus 2 1025' "cpus: every 1025 ops, give 1 to 1024"
 	rejects EINVAL 'run\nrun' "control: unknown command 'run\\nrun'"
 	rejects EINVAL '\033[m\001%%s' "control: unknown command '\\e[m\\001%s'"
 	for text in -1 -18446744073709551616 +1 0x10 1e3 '1 2' 5000M; do
-		rejects EINVAL "run $text" "run: '$text' is no number of ops"
+		rejects EINVAL "run $text" "run: '$text' is not a number of ops"
 	done
-	rejects ERANGE 'run 18446744073709551616' "run: '18446744073709551616' is no number of ops"
+	rejects ERANGE 'run 18446744073709551616' "run: '18446744073709551616' is not a number of ops"
 	rejects EINVAL 'backend slab' "backend: unknown allocator 'slab'"
 	rejects EINVAL 'backend kpymalloc' "backend: unknown allocator 'kpymalloc'"
 	rejects ENOENT 'backend kpymalloc:' "backend: no heap ''"
@@ -194,7 +194,7 @@ test_run() {
 	is "  heap is valid" "$(cat $K/heaps/h/validate)" ok
 	takes run done
 	is "  nothing more to do" "$(results)" "$whole"
-	rejects EINVAL 'run 59999' "run: op 59999 is behind the current op 60000"
+	rejects EINVAL 'run 59999' "run: op 59999 is before the current op 60000"
 	rejects EBUSY 'backend kmalloc' "backend: 60000 ops are done, rewind first"
 	takes rewind ready
 	is "  nothing counted" "$(status ops_done ns live_blocks live_requested_all peak_requested)" "0 0 0 0 0"
@@ -231,7 +231,7 @@ test_cpus() {
 		must $L/control rewind
 	done
 	must $L/control "backend kmalloc"
-	rejects EINVAL run "run: CPUs share a heap, not kmalloc"
+	rejects EINVAL run "run: several CPUs need a heap, not kmalloc"
 	is "  no thread is left" "$(ps | grep '[[]kpylab')" ""
 	takes 'cpus 1 1' ready
 	must $L/control "backend kpymalloc:h"
