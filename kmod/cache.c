@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * L4: what the API offers beside single blocks of any size: handles for one
- * size, whose fast path is inline in kpymalloc.h, and many blocks at once.
- * The mode does what it can in one go, see bulk.c and classic.c; the rest is
- * done block by block.
+ * L4: the API for more than single blocks of any size: handles for one size, whose
+ * fast path is inline in kpymalloc.h, and many blocks at once.  The mode serves as
+ * many of them as it can in one go; the rest are served one by one.
  */
 #include <linux/export.h>
 #include <linux/mm.h>
@@ -14,7 +13,7 @@
 /**
  * kpy_cache_init() - make a handle for blocks of one size
  * @cache: filled in
- * @heap: the heap, to be kept as long as the handle is used
+ * @heap: the heap, which must live as long as the handle is used
  * @size: bytes, 1 to the heap's largest small request
  *
  * Context: Any.
@@ -33,14 +32,8 @@ int kpy_cache_init(struct kpy_cache *cache, struct kpy_heap *heap, size_t size)
 }
 EXPORT_SYMBOL_GPL(kpy_cache_init);
 
-static u32 alloc_many(struct kpy_heap *heap, size_t size, u32 count, void **blocks)
-{
-	return heap->cpu ? kpy_percpu_alloc_many(heap, size, count, blocks) :
-			   kpy_classic_alloc_many(heap, size, count, blocks);
-}
-
 /**
- * kpy_alloc_bulk() - get many blocks of a size
+ * kpy_alloc_bulk() - allocate many blocks of one size
  * @heap: the heap
  * @size: bytes of each
  * @gfp: as for kpy_alloc()
@@ -48,7 +41,7 @@ static u32 alloc_many(struct kpy_heap *heap, size_t size, u32 count, void **bloc
  * @blocks: filled in
  *
  * Context: As kpy_alloc().
- * Return: @count, or 0 if there is no memory for all of them: then there is none.
+ * Return: @count, or 0 if there is no memory for all of them: then none is allocated.
  */
 unsigned int kpy_alloc_bulk(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned int count,
 			    void **blocks)
@@ -59,7 +52,7 @@ unsigned int kpy_alloc_bulk(struct kpy_heap *heap, size_t size, gfp_t gfp, unsig
 	while (done < count) {
 		n = 0;
 		if (small)
-			n = alloc_many(heap, size, count - done, blocks + done);
+			n = heap->ops->alloc_many(heap, size, count - done, blocks + done);
 		if (want_init_on_alloc(gfp))
 			for (i = done; i < done + n; i++)
 				kpy_zero(blocks[i], size);
@@ -80,10 +73,10 @@ fail:
 EXPORT_SYMBOL_GPL(kpy_alloc_bulk);
 
 /**
- * kpy_free_bulk() - give many blocks back
+ * kpy_free_bulk() - free many blocks
  * @heap: the heap they came from
  * @count: how many
- * @blocks: of any sizes; fastest where neighbours are of one class
+ * @blocks: of any sizes; fastest if neighbours are of one class
  *
  * Context: As kpy_free().
  */
@@ -92,8 +85,7 @@ void kpy_free_bulk(struct kpy_heap *heap, unsigned int count, void **blocks)
 	u32 n;
 
 	for (; count; count -= n, blocks += n) {
-		n = heap->cpu ? kpy_percpu_free_many(heap, count, blocks) :
-				kpy_classic_free_many(heap, count, blocks);
+		n = heap->ops->free_many(heap, count, blocks);
 		if (n)
 			continue;
 		kpy_free(heap, *blocks);

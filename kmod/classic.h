@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * L3, mode classic: the turns that most requests take.  Nothing is called here
- * from which there is a way back, so whoever has this inlined needs no stack
- * frame: what is rare starts anew in classic.c, or ends there.
+ * L3, mode classic: the paths that most requests take.  They call nothing that
+ * returns to them, so functions that inline them need no stack frame: rare cases
+ * start again in classic.c, or end there.
  */
 #ifndef _KPY_CLASSIC_H
 #define _KPY_CLASSIC_H
@@ -11,15 +11,9 @@
 
 #include "internal.h"
 #include "lock.h"
-#include "pool.h"
+#include "store/pool.h"
 
-/*
- * On while somebody traces what happens here, or what is freed has to be wiped.
- * Looked at under the lock: whoever turns it on then waits for that.
- */
-DECLARE_STATIC_KEY_FALSE(kpy_classic_slowly);
-
-/* The class's pool; NULL if it has to be taken from an arena, or another one put there. */
+/* The class's pool; NULL if one has to be taken from an arena, or another one lingers. */
 static __always_inline struct kpy_pool *kpy_classic_pool(struct kpy_heap *heap,
 							 struct kpy_class *class)
 {
@@ -33,7 +27,7 @@ static __always_inline struct kpy_pool *kpy_classic_pool(struct kpy_heap *heap,
 	return pool;
 }
 
-/* NULL if kpy_classic_alloc() has to look. */
+/* NULL if the slow path has to look. */
 static __always_inline void *kpy_classic_pop(struct kpy_heap *heap, size_t size)
 {
 	struct kpy_pool *pool = NULL;
@@ -44,7 +38,8 @@ static __always_inline void *kpy_classic_pop(struct kpy_heap *heap, size_t size)
 	if (unlikely(size - 1 >= heap->classic_max) || unlikely(!kpy_trylock(heap, &flags)))
 		return NULL;
 	class = kpy_class(heap, kpy_class_of(heap, size));
-	if (!static_branch_unlikely(&kpy_classic_slowly))
+	/* Looked at under the lock: kpy_trace_attach() waits for us then. */
+	if (!static_branch_unlikely(&kpy_no_fast_path))
 		pool = kpy_classic_pool(heap, class);
 	if (likely(pool)) {
 		block = __kpy_pool_pop(heap, class, pool);
@@ -55,7 +50,7 @@ static __always_inline void *kpy_classic_pop(struct kpy_heap *heap, size_t size)
 }
 
 /*
- * The lock is held, no pool lingers, and @pool is where the one of @ptr would be.
+ * The lock is held, no pool lingers, and @pool is where the pool of @ptr would be.
  * False if it does not vouch for that.
  */
 static __always_inline bool kpy_classic_put(struct kpy_heap *heap, struct kpy_pool *pool, void *ptr)
@@ -72,16 +67,16 @@ static __always_inline bool kpy_classic_put(struct kpy_heap *heap, struct kpy_po
 	return true;
 }
 
-/* @ptr is anything.  False if kpy_classic_free() has to look. */
+/* @ptr is anything.  False if the slow path has to look. */
 static __always_inline bool kpy_classic_push(struct kpy_heap *heap, void *ptr)
 {
 	struct kpy_pool *pool;
 	unsigned long flags;
 
-	if (unlikely(!heap->classic_max) || unlikely(!kpy_trylock(heap, &flags)))
+	if (unlikely(!kpy_trylock(heap, &flags)))
 		return false;
 	pool = kpy_pool_around(heap, ptr);
-	if (static_branch_unlikely(&kpy_classic_slowly) || unlikely(heap->lingering) ||
+	if (static_branch_unlikely(&kpy_no_fast_path) || unlikely(heap->lingering) ||
 	    unlikely(!kpy_classic_put(heap, pool, ptr))) {
 		kpy_unlock(heap, flags);
 		return false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * What differs between the kernels we build for, force-included by Kbuild.  The
- * only place that would look at LINUX_VERSION_CODE; so far names tell enough.
+ * What differs between the kernels we build for, included everywhere by Kbuild.  The
+ * only place for LINUX_VERSION_CODE; so far it is enough to look for names.
  */
 #ifndef _KPY_COMPAT_H
 #define _KPY_COMPAT_H
@@ -16,7 +16,7 @@
 #define __bpf_kfunc		noinline
 #endif
 
-#ifndef SLAB_NO_MERGE		/* before 6.5: a flag that costs nothing and has that effect */
+#ifndef SLAB_NO_MERGE		/* before 6.5: a flag without cost that has the same effect */
 #define SLAB_NO_MERGE		SLAB_NOLEAKTRACE
 #endif
 
@@ -38,7 +38,7 @@ static inline void shrinker_free(struct shrinker *shrinker)
 	kfree(shrinker);
 }
 
-/* Reclaim does without knowing of pages that a shrinker freed: it goes on a bit longer. */
+/* Reclaim is not told of pages that a shrinker freed, and goes on a bit longer. */
 #define kpy_count_reclaimed(pages)	((void)(pages))
 #else
 #define kpy_count_reclaimed		mm_account_reclaimed_pages

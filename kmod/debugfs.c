@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * /sys/kernel/debug/kpymalloc/: formats snapshots and parses commands into one
- * call each; knows nothing of the allocator's ways.
+ * L8: /sys/kernel/debug/kpymalloc/: formats snapshots and parses each command into
+ * one call; knows nothing of how the allocator works.
  *
  *   version presets create destroy
  *   heaps/NAME/{id,stats,counters,arenas,cpus,pools,geometry,mode,validate,limit}
  *   heaps/NAME/{reset_peaks,trim,set_limit}
  *
- * A file is for reading (0400) or for writing (0200), never both: under
+ * A file is for reading (0400) or for writing (0200), never for both: under
  * lockdown a file with a write bit cannot be read.  A write is one whole
- * command; it either works or changes nothing.
+ * command; it either succeeds or changes nothing.
  */
 #include <linux/capability.h>
 #include <linux/debugfs.h>
@@ -271,31 +271,6 @@ static int arenas_show(struct seq_file *m, void *v)
 }
 DEFINE_SHOW_ATTRIBUTE(arenas);
 
-static void show_large_fronts(struct seq_file *m, struct kpy_heap *heap, int cpu)
-{
-	struct kpy_cpu_snapshot s;
-	u32 kind;
-
-	for (kind = 0; kind < KPY_LARGE_KINDS; kind++) {
-		kpy_snapshot_large(heap, cpu, kind, &s);
-		if (s.allocs || s.task)
-			seq_printf(m, "%4d  large %6u %6u %6u %6u %12llu\n", cpu,
-				   KPY_LARGE_FIRST << kind, s.task, 0, 0, s.allocs);
-	}
-}
-
-static void show_large_depot(struct seq_file *m, struct kpy_heap *heap)
-{
-	u32 kind, n;
-
-	for (kind = 0; kind < KPY_LARGE_KINDS; kind++) {
-		n = kpy_large_in_depot(heap, kind);
-		if (n)
-			seq_printf(m, "   -  large %6u %6u %6u %6u %12u\n",
-				   KPY_LARGE_FIRST << kind, 0, 0, n, 0);
-	}
-}
-
 static int cpus_show(struct seq_file *m, void *v)
 {
 	struct kpy_heap *heap = m->private;
@@ -308,25 +283,23 @@ static int cpus_show(struct seq_file *m, void *v)
 		return 0;
 	for_each_possible_cpu(cpu) {
 		for (i = 0; i < heap->nr_classes; i++) {
-			kpy_snapshot_cpu(heap, cpu, i, &s);
+			kpy_depot_count_cpu(heap, cpu, i, &s);
 			if (s.allocs || s.task + s.irq + s.shelf)
 				seq_printf(m, "%4d %6u %6u %6u %6u %6u %12llu\n", cpu, i,
 					   kpy_class_size(heap, i), s.task, s.irq, s.shelf,
 					   s.allocs);
 		}
-		show_large_fronts(m, heap, cpu);
 	}
 	for (i = 0; i < heap->nr_classes; i++)
 		if (READ_ONCE(heap->depot[i].nr))
 			seq_printf(m, "   - %6u %6u %6u %6u %6u %12u\n", i,
 				   kpy_class_size(heap, i), 0, 0,
 				   READ_ONCE(heap->depot[i].nr) * KPY_MAG_BLOCKS, 0);
-	show_large_depot(m, heap);
 	return 0;
 }
 DEFINE_SHOW_ATTRIBUTE(cpus);
 
-/* pools: one arena a step, its pools as they were at one moment. */
+/* pools: one arena per step, its pools as they were at one moment. */
 static void *pools_start(struct seq_file *m, loff_t *pos)
 {
 	struct kpy_heap *heap = m->private;
@@ -388,7 +361,7 @@ DEFINE_SEQ_ATTRIBUTE(pools);
 
 /* ---- writing ---- */
 
-/* A whole command as a string without the white space around it, to be freed. */
+/* A whole command as a string, which the caller has to free. */
 static char *get_command(struct file *file, const char __user *ubuf, size_t len)
 {
 	char *text;
@@ -418,7 +391,7 @@ static int create_command(char *text)
 	if (options) {
 		err = kpy_geometry_parse(options, &params, &why);
 	} else {
-		why = "give NAME preset=… or NAME arena=… pool=…";
+		why = "usage: NAME preset=… or NAME arena=… pool=…";
 		err = -EINVAL;
 	}
 	if (err) {
@@ -530,15 +503,8 @@ DEFINE_COMMAND(set_limit);
 
 /* ---- the tree ---- */
 
-/**
- * kpy_debugfs_add() - show a heap
- * @heap: the heap
- *
- * Best effort: without debugfs the heap works all the same.
- *
- * Context: Process, may sleep.
- */
-void kpy_debugfs_add(struct kpy_heap *heap)
+/* Best effort: without debugfs the heap works as well. */
+static void add_heap(struct kpy_heap *heap)
 {
 	heap->dir = debugfs_create_dir(heap->name, heaps_dir);
 	debugfs_create_file("id", 0400, heap->dir, heap, &id_fops);
@@ -556,23 +522,21 @@ void kpy_debugfs_add(struct kpy_heap *heap)
 	debugfs_create_file("set_limit", 0200, heap->dir, heap, &set_limit_fops);
 }
 
-/**
- * kpy_debugfs_remove() - show a heap no more
- * @heap: may be freed when this returns
- *
- * Waits for readers in flight; those that come later get -EIO.
- *
- * Context: Process, may sleep.
- */
-void kpy_debugfs_remove(struct kpy_heap *heap)
+/* Waits for readers in flight; later ones get -EIO. */
+static void remove_heap(struct kpy_heap *heap)
 {
 	debugfs_remove(heap->dir);
 }
 
+static const struct kpy_registry_subscriber subscriber = {
+	.added = add_heap,
+	.removed = remove_heap,
+};
+
 /**
  * kpy_debugfs_init() - make the tree
  *
- * Context: Process, may sleep.
+ * Context: Process, may sleep; before the first heap.
  */
 void __init kpy_debugfs_init(void)
 {
@@ -582,6 +546,7 @@ void __init kpy_debugfs_init(void)
 	debugfs_create_file("presets", 0400, root_dir, NULL, &presets_fops);
 	debugfs_create_file("create", 0200, root_dir, NULL, &create_fops);
 	debugfs_create_file("destroy", 0200, root_dir, NULL, &destroy_fops);
+	kpy_registry_subscribe(&subscriber);
 }
 
 /**

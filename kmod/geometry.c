@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * L0: geometries: CPython's presets, what is allowed, and their text form
+ * L0: geometries: CPython's presets, which ones are allowed, and their text form
  * `preset=cpython-3.10` or `arena=1M pool=16K align=16 max=512 release=keep-last`;
- * and what else a heap is told when it is made.
+ * also the text form of a heap's other parameters.
  */
 #include <linux/ctype.h>
 #include <linux/kernel.h>
@@ -83,7 +83,7 @@ const char *kpy_mode_name(enum kpy_mode mode)
  * @index: from 0
  *
  * Context: Any.
- * Return: the name, NULL behind the last one.
+ * Return: the name, NULL after the last one.
  */
 const char *kpy_preset_name(unsigned int index)
 {
@@ -134,7 +134,7 @@ static const char *geometry_fault(const struct kpy_geometry *geo)
 }
 
 /**
- * kpy_geometry_check() - may a heap be laid out like this?
+ * kpy_geometry_check() - check whether a heap may be laid out like this
  * @geo: the sizes
  * @why: set to a line that says what is wrong, or NULL
  *
@@ -150,7 +150,7 @@ EXPORT_SYMBOL_GPL(kpy_geometry_check);
 
 /**
  * kpy_bytes_parse() - read a number of bytes
- * @text: digits, perhaps with a suffix K, M or G; written to
+ * @text: digits, optionally with a suffix K, M or G; is modified
  * @max: largest valid one
  * @bytes: set to it
  *
@@ -253,7 +253,7 @@ static int set_option(struct kpy_heap_params *params, enum option option, char *
 	return -EINVAL;
 }
 
-/* @seen has a bit for each option that was there before. */
+/* @seen has a bit for each option that was given before. */
 static int parse_option(struct kpy_heap_params *params, const char *key, char *value,
 			unsigned long *seen, const char **why)
 {
@@ -281,15 +281,15 @@ static int set_preset(struct kpy_heap_params *params, const char *name, const ch
 
 /**
  * kpy_geometry_parse() - read the text form
- * @options: `key=value` words; written to
+ * @options: `key=value` words; is modified
  * @params: geometry, mode, limit and flags are set
  * @why: set to a line that says what is wrong
  *
- * preset= comes first, further options change it.  Without it arena= and
- * pool= are needed, and the rest is as in CPython 3.10.  No option comes twice.
+ * preset= comes first, and further options change it.  Without it arena= and pool= are
+ * needed, and the rest is as in CPython 3.10.  No option may be given twice.
  *
  * Context: Any.
- * Return: 0, -EINVAL, or -ERANGE for a number beyond 32 bits, a limit beyond 64.
+ * Return: 0, -EINVAL, or -ERANGE for a size beyond 32 bits or a limit beyond 64.
  */
 int kpy_geometry_parse(char *options, struct kpy_heap_params *params, const char **why)
 {

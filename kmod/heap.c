@@ -1,78 +1,138 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * L4: the API: request → size class → pool, or the general allocator; the one
- * place where allocations and frees are counted and traced.
+ * L4: the API, and the one place that divides requests between both modes: request ->
+ * size class -> mode, or the general allocator.  Only here a heap grows, and only here
+ * free memory is given up for a request that the limit refuses.
  *
  * After pymalloc_alloc(), pymalloc_free() and pymalloc_realloc() in CPython's
  * Objects/obmalloc.c; heap->lock stands where CPython has the GIL.
  */
+#include <linux/err.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/overflow.h>
-#include <linux/random.h>
 #include <linux/sched/mm.h>
 #include <linux/slab.h>
 #include <linux/string.h>
 
+#include "account.h"
 #include "classic.h"
-#include "front.h"
+#include "front/front.h"
 #include "internal.h"
-#include "large.h"
+#include "store/general.h"
 #include "trace.h"
 
 #undef kpy_alloc		/* the function itself, see kpymalloc.h */
 
-/* Refuse a pointer: count it, and say so the first time. */
+/* Refuse a pointer: count it, and report the first one. */
 static void refuse(struct kpy_heap *heap, const void *ptr, const char *why, unsigned long caller)
 {
-	unsigned long flags;
+	unsigned long flags = kpy_heap_lock(heap);
 	bool report;
 
-	raw_spin_lock_irqsave(&heap->lock, flags);
 	heap->c.bad_pointers++;
 	report = !heap->reported && !(heap->flags & KPY_HEAP_SILENT);
 	heap->reported |= report;
-	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	kpy_heap_unlock(heap, flags);
 	WARN(report, "kpymalloc: heap %s: bad pointer %p from %pS: %s\n",
 	     heap->name, ptr, (void *)caller, why);
 }
 
-static void count_failure(struct kpy_heap *heap)
+static void count_failure(struct kpy_heap *heap, bool limit)
 {
+	unsigned long flags = kpy_heap_lock(heap);
+
+	heap->c.alloc_failures++;
+	heap->c.limit_failures += limit;
+	kpy_heap_unlock(heap, flags);
+}
+
+/* Looked at first, so that memory which the limit refuses is not even asked for. */
+static bool may_grow(struct kpy_heap *heap)
+{
+	unsigned long flags = kpy_heap_lock(heap);
+	bool may;
+
+	may = !list_empty(&heap->usable_arenas) || kpy_may_hold(heap, heap->geo.arena_size);
+	kpy_heap_unlock(heap, flags);
+	return may;
+}
+
+/* There is a usable arena now; false if @spare has to be filled again, or @may is now false. */
+static bool attach(struct kpy_heap *heap, struct kpy_spare *spare, bool *may)
+{
+	unsigned long flags = kpy_heap_lock(heap);
+	bool done = !list_empty(&heap->usable_arenas);
+
+	*may = kpy_may_hold(heap, heap->geo.arena_size);
+	if (!done && *may)
+		done = kpy_arena_attach(heap, spare);
+	kpy_heap_unlock(heap, flags);
+	return done;
+}
+
+/*
+ * Make sure that there is a usable arena.  Another CPU may have used it up, or added
+ * one, by the time this returns: look again.  False if the limit is reached, or there
+ * is no memory.
+ */
+static bool grow(struct kpy_heap *heap, gfp_t gfp)
+{
+	struct kpy_spare spare = {};
+	bool done = false, may;
 	unsigned long flags;
 
-	raw_spin_lock_irqsave(&heap->lock, flags);
-	heap->c.alloc_failures++;
-	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	do
+		may = may_grow(heap);
+	while (unlikely(!may) && kpy_general_evict(heap));
+	while (!done && may && kpy_arena_fill_spare(heap, &spare, gfp))
+		done = attach(heap, &spare, &may);
+	kpy_arena_drop_spare(heap, &spare);
+	if (done)
+		return true;
+
+	flags = kpy_heap_lock(heap);
+	heap->c.arena_failures++;
+	kpy_heap_unlock(heap, flags);
+	return false;
 }
 
-static noinline void *general_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, bool fallback,
+/* Free memory that no block needs, for a request that the limit refused; false if there is none. */
+static bool evict(struct kpy_heap *heap)
+{
+	struct kpy_reap reap;
+	unsigned long flags;
+
+	if (kpy_general_evict(heap))
+		return true;
+	flags = kpy_heap_lock(heap);
+	kpy_arena_reap(heap, ULONG_MAX, &reap);
+	kpy_heap_unlock(heap, flags);
+	kpy_arena_free_reaped(heap, &reap);
+	return reap.nr;
+}
+
+static noinline void *general_slow_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
+					 bool fallback, unsigned long caller)
+{
+	void *ptr;
+
+	do
+		ptr = kpy_general_alloc(heap, size, gfp, fallback, caller);
+	while (unlikely(ptr == ERR_PTR(-EDQUOT)) && size <= READ_ONCE(heap->limit) && evict(heap));
+	if (!IS_ERR(ptr))
+		return ptr;
+	count_failure(heap, ptr == ERR_PTR(-EDQUOT));
+	return NULL;
+}
+
+static noinline void *general_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
 				    unsigned long caller)
 {
-	void *ptr = kpy_large_alloc(heap, size, gfp, fallback, caller);
-
-	if (!ptr)
-		count_failure(heap);
-	return ptr;
-}
-
-static noinline void *large_slow_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
-				       unsigned long caller)
-{
-	void *ptr = kpy_large_refill(heap, size) ? kpy_large_pop(heap, size, gfp) : NULL;
-
-	if (!ptr)
-		return general_alloc(heap, size, gfp, false, caller);
-	return kpy_init_block(ptr, size, gfp);
-}
-
-static noinline void *large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
-				  unsigned long caller)
-{
-	void *ptr = kpy_large_pop(heap, size, gfp);
+	void *ptr = kpy_kept_pop(heap, size, gfp, caller);
 
 	if (unlikely(!ptr))
-		return large_slow_alloc(heap, size, gfp, caller);
+		return general_slow_alloc(heap, size, gfp, false, caller);
 	return kpy_init_block(ptr, size, gfp);
 }
 
@@ -82,10 +142,11 @@ static noinline void *small_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
 	void *ptr;
 
 	might_alloc(gfp);
-	ptr = heap->cpu ? kpy_percpu_alloc(heap, size, gfp, caller) :
-			  kpy_classic_alloc(heap, size, gfp, caller);
+	do
+		ptr = heap->ops->alloc(heap, size, caller);
+	while (!ptr && grow(heap, gfp));
 	if (!ptr)
-		return general_alloc(heap, size, gfp, true, caller);
+		return general_slow_alloc(heap, size, gfp, true, caller);
 	return kpy_init_block(ptr, size, gfp);
 }
 
@@ -94,14 +155,14 @@ static noinline void *slow_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp,
 {
 	if (size - 1 < heap->geo.max_small)
 		return small_alloc(heap, size, gfp, caller);
-	return large_alloc(heap, size, gfp, caller);
+	return general_alloc(heap, size, gfp, caller);
 }
 
 static void *heap_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned long caller)
 {
 	void *ptr;
 
-	/* Elsewhere a check that costs a stack frame is left to the slow path. */
+	/* Otherwise a check that costs a stack frame is left to the slow path. */
 	if (IS_ENABLED(CONFIG_PROVE_LOCKING) || IS_ENABLED(CONFIG_DEBUG_ATOMIC_SLEEP))
 		might_alloc(gfp);
 	ptr = kpy_classic_pop(heap, size);
@@ -110,47 +171,58 @@ static void *heap_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned 
 	return kpy_init_block(ptr, size, gfp);
 }
 
-/* All cases of a free, each looked at as closely as can be. */
-static noinline void close_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
+/* All cases of a free, each checked closely. */
+static noinline void slow_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
 {
 	struct kpy_arena *arena;
 	const char *why;
 
-	if (heap->cpu && kpy_percpu_free_quick(heap, ptr))
+	if (!ptr)
 		return;
 	arena = kpy_arena_find(heap, ptr);
-	if (!arena)
-		why = kpy_large_free(heap, ptr, caller);
-	else
-		why = heap->cpu ? kpy_percpu_free(heap, arena, ptr, caller) :
-				  kpy_classic_free(heap, arena, ptr, caller);
+	why = arena ? heap->ops->free(heap, arena, ptr, caller) :
+		      kpy_general_free(heap, ptr, caller);
 	if (unlikely(why))
 		refuse(heap, ptr, why, caller);
 }
 
+static noinline void general_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
+{
+	if (unlikely(!kpy_kept_push(heap, ptr, caller)))
+		slow_free(heap, ptr, caller);
+}
+
+/* The front is full, or somebody traces. */
 static noinline void percpu_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
 {
-	if (unlikely(!kpy_large_push(heap, ptr)))
-		close_free(heap, ptr, caller);
+	if (unlikely(!kpy_percpu_put(heap, ptr)))
+		slow_free(heap, ptr, caller);
 }
 
-static noinline void slow_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
+static noinline void free_in_interrupt(struct kpy_heap *heap, struct kpy_front __percpu *front,
+				       void *ptr, unsigned long caller)
 {
-	if (!ptr)
-		return;
-	if (heap->cpu)
+	if (unlikely(!kpy_front_push_irq(heap, front, ptr)))
 		percpu_free(heap, ptr, caller);
-	else
-		close_free(heap, ptr, caller);
 }
 
-static void heap_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
+/* A function of its own, so that the fast path of mode percpu needs no stack frame. */
+static noinline void classic_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
 {
 	if (unlikely(!kpy_classic_push(heap, ptr)))
 		slow_free(heap, ptr, caller);
 }
 
-/* Class size or requested size of a block; false if it is none of ours. */
+/* A small block that kpy_realloc() moved. */
+static void small_free(struct kpy_heap *heap, void *ptr, unsigned long caller)
+{
+	if (heap->cpu)
+		percpu_free(heap, ptr, caller);
+	else
+		classic_free(heap, ptr, caller);
+}
+
+/* Class size or requested size of a block; false, and why, if it is not a block of the heap. */
 static bool block_size(struct kpy_heap *heap, void *ptr, size_t *size, struct kpy_large **large,
 		       const char **why)
 {
@@ -158,11 +230,14 @@ static bool block_size(struct kpy_heap *heap, void *ptr, size_t *size, struct kp
 	struct kpy_pool *pool;
 
 	lockdep_assert_held(&heap->lock);
-	*large = arena ? NULL : kpy_large_find(heap, ptr, why);
-	if (*large)
+	*large = arena ? NULL : kpy_table_find(heap, ptr);
+	*why = *large ? "already free" : "not a block of this heap";
+	if (*large && (*large)->live) {
 		*size = (*large)->size;
+		return true;
+	}
 	if (!arena)
-		return *large;
+		return false;
 	pool = kpy_pool_of_block(heap, arena, ptr, why);
 	if (pool)
 		*size = kpy_class_size(heap, pool->szidx);
@@ -185,9 +260,9 @@ static void count_realloc_unlocked(struct kpy_heap *heap, void *old, void *ptr, 
 
 	if (heap->cpu && kpy_percpu_count_realloc(heap, old == ptr))
 		return;
-	raw_spin_lock_irqsave(&heap->lock, flags);
+	flags = kpy_heap_lock(heap);
 	count_realloc(heap, old, ptr, old_size, size, small, caller);
-	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	kpy_heap_unlock(heap, flags);
 }
 
 /* CPython's rule for small blocks. */
@@ -196,29 +271,32 @@ static bool small_stays(size_t old, size_t size)
 	return size <= old && 4 * size > 3 * old;
 }
 
-/* A large one stays large whatever @size. */
+/* A large block stays large whatever @size is. */
 static bool realloc_stays(struct kpy_heap *heap, struct kpy_large *large, size_t old, size_t size)
 {
-	return large ? kpy_large_shrink(heap, large, size) : small_stays(old, size);
+	return large ? kpy_general_shrink(heap, large, size) : small_stays(old, size);
 }
 
-/* New block first, old one freed last: the new one never gets the old one's place. */
+/* The new block is allocated before the old one is freed, so it never gets its place. */
 static void *realloc_move(struct kpy_heap *heap, void *old, bool small, size_t old_size,
 			  size_t size, gfp_t gfp, unsigned long caller)
 {
 	void *ptr;
 
 	ptr = small ? heap_alloc(heap, size, gfp, caller) :
-		      large_alloc(heap, size, gfp, caller);
+		      general_alloc(heap, size, gfp, caller);
 	if (!ptr)
 		return NULL;
 	memcpy(ptr, old, min(old_size, size));
-	heap_free(heap, old, caller);
+	if (small)
+		small_free(heap, old, caller);
+	else
+		general_free(heap, old, caller);
 	count_realloc_unlocked(heap, old, ptr, old_size, size, small, caller);
 	return ptr;
 }
 
-/* Mode percpu: no lock, but where the block moves and a front cannot help. */
+/* Mode percpu: without the lock, unless the block moves and a front cannot help. */
 static void *realloc_vouched(struct kpy_heap *heap, void *ptr, size_t old, size_t size, gfp_t gfp,
 			     unsigned long caller)
 {
@@ -228,7 +306,7 @@ static void *realloc_vouched(struct kpy_heap *heap, void *ptr, size_t old, size_
 	return ptr;
 }
 
-/* Functions of their own, so that the fast paths need no stack frame. */
+/* A function of its own, so that the fast path needs no stack frame. */
 static noinline void *alloc_in_interrupt(struct kpy_heap *heap, size_t size, gfp_t gfp,
 					 unsigned long caller)
 {
@@ -239,23 +317,16 @@ static noinline void *alloc_in_interrupt(struct kpy_heap *heap, size_t size, gfp
 	return kpy_init_block(ptr, size, gfp);
 }
 
-static noinline void free_in_interrupt(struct kpy_heap *heap, struct kpy_front __percpu *front,
-				       void *ptr, unsigned long caller)
-{
-	if (unlikely(!kpy_front_push_irq(heap, front, ptr)))
-		close_free(heap, ptr, caller);
-}
-
 /**
  * kpy_alloc() - get a block
  * @heap: the heap
  * @size: bytes; 0 gives a distinct block of 1, as in CPython
- * @gfp: how memory may be had if there is none in the heap: %GFP_KERNEL,
+ * @gfp: how memory may be allocated if the heap has none: %GFP_KERNEL,
  *       %GFP_NOWAIT, %GFP_ATOMIC, …, with %__GFP_ZERO for zeroed bytes.  Zones
- *       are ignored: a block comes from memory that the kernel can address.
+ *       are ignored: a block lies in memory that the kernel can address.
  *
- * Up to the heap's largest small request a block of @size's class, else what
- * the general allocator gives; so too if no arena can be had.
+ * Requests up to the heap's largest small one get a block of @size's class.  Others
+ * are served by the general allocator, and so are all if no arena can be allocated.
  *
  * Context: Process, softirq or hardirq, also with spinlocks held if @gfp does
  * not sleep; not NMI.  Takes heap->lock.  On PREEMPT_RT as kmalloc(): not with
@@ -297,18 +368,18 @@ EXPORT_SYMBOL_GPL(kpy_zalloc);
  * kpy_calloc() - get zeroed memory for an array
  * @heap: the heap
  * @n: elements
- * @size: bytes of one
+ * @size: bytes of an element
  * @gfp: as for kpy_alloc()
  *
  * Context: As kpy_alloc().
- * Return: As kpy_zalloc(); NULL too if @n * @size overflows.
+ * Return: As kpy_zalloc(); NULL also if @n * @size overflows.
  */
 void *kpy_calloc(struct kpy_heap *heap, size_t n, size_t size, gfp_t gfp)
 {
 	size_t bytes;
 
 	if (check_mul_overflow(n, size, &bytes)) {
-		count_failure(heap);
+		count_failure(heap, false);
 		return NULL;
 	}
 	return heap_alloc(heap, bytes, gfp | __GFP_ZERO, _RET_IP_);
@@ -324,12 +395,12 @@ EXPORT_SYMBOL_GPL(kpy_calloc);
  *
  * CPython's rule: a small block stays in place iff @size fits its class and is
  * more than three quarters of the CLASS size; a block of the general allocator
- * stays one whatever its size; else a new block is had, the contents copied,
- * and then the old one freed.
+ * is served by it again, whatever @size is.  Otherwise a new block is allocated, the
+ * contents are copied, and then the old block is freed.
  *
  * Context: As kpy_alloc().
  * Return: the block, moved or not; NULL if there is no memory or @ptr is
- * refused (reported once a heap): @ptr is then as it was.
+ * refused (reported once per heap): @ptr is then as it was.
  */
 void *kpy_realloc(struct kpy_heap *heap, void *ptr, size_t size, gfp_t gfp)
 {
@@ -346,13 +417,13 @@ void *kpy_realloc(struct kpy_heap *heap, void *ptr, size_t size, gfp_t gfp)
 	if (old)
 		return realloc_vouched(heap, ptr, old, size, gfp, _RET_IP_);
 
-	raw_spin_lock_irqsave(&heap->lock, flags);
+	flags = kpy_heap_lock(heap);
 	known = block_size(heap, ptr, &old, &large, &why);
 	if (likely(known))
 		stays = realloc_stays(heap, large, old, size);
 	if (stays)
 		count_realloc(heap, ptr, ptr, old, size, !large, _RET_IP_);
-	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	kpy_heap_unlock(heap, flags);
 
 	if (stays)
 		return ptr;
@@ -369,7 +440,7 @@ EXPORT_SYMBOL_GPL(kpy_realloc);
  * @heap: the heap it came from
  * @ptr: the block; NULL is ignored
  *
- * A pointer that is no live block of this heap is refused, counted, and
+ * A pointer that is not a live block of this heap is refused, counted, and
  * reported with a stack the first time; the heap stays as it was.
  *
  * Context: Process, softirq or hardirq, also with spinlocks held; not NMI.
@@ -382,16 +453,20 @@ void kpy_free(struct kpy_heap *heap, void *ptr)
 	struct kpy_front __percpu *front;
 
 	if (unlikely(offset >= KPY_SECRET_BIT))
-		goto slow;
+		goto no_front;
 	front = kpy_front_of_tag(heap, offset);
 	if (unlikely(kpy_in_interrupt()))
 		return free_in_interrupt(heap, front, ptr, _RET_IP_);
 	if (unlikely(!kpy_front_push(front, ptr)))
-		close_free(heap, ptr, _RET_IP_);
+		percpu_free(heap, ptr, _RET_IP_);
 	return;
 
-slow:
-	heap_free(heap, ptr, _RET_IP_);
+no_front:
+	/* The complement is a front's offset only in mode classic. */
+	if (~offset < KPY_SECRET_BIT)
+		classic_free(heap, ptr, _RET_IP_);
+	else
+		general_free(heap, ptr, _RET_IP_);
 }
 EXPORT_SYMBOL_GPL(kpy_free);
 
@@ -402,119 +477,58 @@ EXPORT_SYMBOL_GPL(kpy_free);
  *
  * Context: Any but NMI.  Takes heap->lock.
  * Return: the size of its class, or what was requested of the general
- * allocator; 0 for NULL and for a pointer that is refused as by kpy_free().
+ * allocator; 0 for NULL and for a pointer that kpy_free() would refuse.
  */
 size_t kpy_usable_size(struct kpy_heap *heap, void *ptr)
 {
-	unsigned long flags;
 	struct kpy_large *large;
+	unsigned long flags;
 	size_t size = 0;
 	const char *why;
 	bool known;
 
 	if (!ptr)
 		return 0;
-	raw_spin_lock_irqsave(&heap->lock, flags);
+	flags = kpy_heap_lock(heap);
 	known = block_size(heap, ptr, &size, &large, &why);
-	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	kpy_heap_unlock(heap, flags);
 	if (!known)
 		refuse(heap, ptr, why, _RET_IP_);
 	return size;
 }
 EXPORT_SYMBOL_GPL(kpy_usable_size);
 
-/* Say what was never freed, in all and by class. */
-static void report_live(const struct kpy_heap *heap)
+/**
+ * kpy_heap_reset_peaks() - set all peaks to the present numbers
+ * @heap: the heap
+ *
+ * Context: Any but NMI.
+ */
+void kpy_heap_reset_peaks(struct kpy_heap *heap)
 {
-	u64 blocks = heap->c.large_blocks, bytes = heap->c.large_bytes;
-	u32 i;
+	unsigned long flags = kpy_heap_lock(heap);
 
-	for (i = 0; i < heap->nr_classes; i++) {
-		blocks += heap->class[i].in_use;
-		bytes += heap->class[i].in_use * kpy_class_size(heap, i);
-	}
-	if (!blocks)
-		return;
-	pr_warn("heap %s: %llu blocks never freed, %llu bytes\n", heap->name, blocks, bytes);
-	for (i = 0; i < heap->nr_classes; i++)
-		if (heap->class[i].in_use)
-			pr_warn("heap %s:   class %u, %u bytes: %llu blocks\n", heap->name, i,
-				kpy_class_size(heap, i), heap->class[i].in_use);
-	if (heap->c.large_blocks)
-		pr_warn("heap %s:   large, %llu bytes in all: %llu blocks\n", heap->name,
-			heap->c.large_bytes, heap->c.large_blocks);
+	heap->c.arenas_highwater = heap->c.arenas_current;
+	heap->c.large_bytes_peak = heap->c.large_bytes;
+	heap->c.held_bytes_peak = heap->c.held_bytes;
+	kpy_heap_unlock(heap, flags);
 }
-
-static void heap_set_constants(struct kpy_heap *heap, const struct kpy_heap_params *params, u32 id)
-{
-	const struct kpy_geometry *geo = &params->geometry;
-	u32 i;
-
-	heap->geo = *geo;
-	heap->arena_shift = ilog2(geo->arena_size);
-	heap->pool_shift = ilog2(geo->pool_size);
-	heap->align_shift = ilog2(geo->alignment);
-	heap->pool_header = ALIGN(KPY_HEADER_SIZE, geo->alignment);
-	heap->nr_classes = geo->max_small / geo->alignment;
-	heap->pools_per_arena = geo->arena_size / geo->pool_size;
-	heap->secret = get_random_long() | 1;	/* no tag is 0 */
-	heap->pool_tag = get_random_long() & -KPY_SECRET_BIT;
-	heap->front_tag = params->mode == KPY_MODE_PERCPU ? heap->pool_tag : ~heap->pool_tag;
-	heap->pool_mask = ~(geo->pool_size - 1UL);
-	heap->mode = params->mode;
-	heap->flags = params->flags;
-	heap->limit = params->limit ?: U64_MAX;
-	heap->id = id;
-	strscpy(heap->name, params->name, sizeof(heap->name));
-	if (params->mode == KPY_MODE_PERCPU)
-		heap->fast.max = KPY_SMALL_MAX;
-	else
-		heap->classic_max = geo->max_small;
-	for (i = 0; i < heap->nr_classes; i++) {
-		heap->class[i].size = kpy_class_size(heap, i);
-		heap->class[i].inverse = U32_MAX / heap->class[i].size + 1;
-		heap->class[i].mark = heap->class[i].size > sizeof(unsigned long);
-	}
-}
+EXPORT_SYMBOL_GPL(kpy_heap_reset_peaks);
 
 /**
- * kpy_heap_new() - make an empty heap that nobody knows yet
- * @params: checked by the caller
- * @id: of the heap in trace events
+ * kpy_heap_set_limit() - set the most bytes that a heap may hold
+ * @heap: the heap
+ * @limit: bytes, 0 for no limit
  *
- * Context: Process, may sleep.
- * Return: the heap or an ERR_PTR().
- */
-struct kpy_heap *kpy_heap_new(const struct kpy_heap_params *params, u32 id)
-{
-	struct kpy_heap *heap = kvzalloc(sizeof(*heap), GFP_KERNEL);
-
-	if (!heap)
-		return ERR_PTR(-ENOMEM);
-	heap_set_constants(heap, params, id);
-	raw_spin_lock_init(&heap->lock);
-	kpy_release_init(heap);
-	if (kpy_arenas_init(heap) || kpy_large_init(heap) ||
-	    kpy_percpu_init(heap)) {
-		kpy_heap_delete(heap);
-		return ERR_PTR(-ENOMEM);
-	}
-	return heap;
-}
-
-/**
- * kpy_heap_delete() - free a heap and all its memory
- * @heap: nobody else knows it any more; blocks in use are reported in the log
+ * A heap that holds more keeps what it has.
  *
- * Context: Process, may sleep.
+ * Context: Any but NMI.
  */
-void kpy_heap_delete(struct kpy_heap *heap)
+void kpy_heap_set_limit(struct kpy_heap *heap, u64 limit)
 {
-	kpy_snapshot_event(heap, KPY_SNAPSHOT_END);
-	kpy_percpu_exit(heap);
-	kpy_release_exit(heap);
-	report_live(heap);
-	kpy_large_exit(heap);
-	kpy_arenas_exit(heap);
-	kvfree(heap);
+	unsigned long flags = kpy_heap_lock(heap);
+
+	heap->limit = limit ?: U64_MAX;
+	kpy_heap_unlock(heap, flags);
 }
+EXPORT_SYMBOL_GPL(kpy_heap_set_limit);

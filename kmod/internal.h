@@ -1,5 +1,11 @@
 /* SPDX-License-Identifier: GPL-2.0 */
-/* What the files of kpymalloc.ko offer each other, by file, lowest layer first. */
+/*
+ * What the files of kpymalloc.ko offer each other, by floor.  A file calls its own
+ * floor or a lower one, never a higher one, and no call leads in a circle:
+ * tests/static proves it from the objects' symbols, by tests/floors.list.  Upwards
+ * there are only pointers: a mode's operations, the fronts' two callbacks, the
+ * registry's subscriber.
+ */
 #ifndef _KPY_INTERNAL_H
 #define _KPY_INTERNAL_H
 
@@ -10,45 +16,59 @@
 #undef pr_fmt
 #define pr_fmt(fmt) "kpymalloc: " fmt
 
-/* pages.c APIs: */
+/* ---- L0: store/pages.c ---- */
 unsigned long kpy_pages_alloc(size_t size, size_t part, gfp_t gfp);
 void kpy_pages_free(unsigned long address, size_t size, size_t part);
 void kpy_pages_split(unsigned long address, size_t size);
 void kpy_pages_free_split(unsigned long address, size_t size, size_t part);
 
-/* geometry.c APIs: */
+/* ---- L0: geometry.c ---- */
 int kpy_bytes_parse(char *text, u64 max, u64 *bytes);
 int kpy_geometry_parse(char *options, struct kpy_heap_params *params, const char **why);
 const char *kpy_release_name(enum kpy_release release);
 const char *kpy_mode_name(enum kpy_mode mode);
 const char *kpy_preset_name(unsigned int index);
 
-/* arena.c APIs: */
+/* ---- L0: trace.c; its events are in trace.h ---- */
+void kpy_trace_init(void);
+
+/* ---- L1: store/map.c ---- */
+int kpy_map_init(struct kpy_heap *heap);
+void kpy_map_exit(struct kpy_heap *heap);
+bool kpy_map_covers(const struct kpy_heap *heap, unsigned long address);
+bool kpy_map_has_leaf(const struct kpy_heap *heap, unsigned long address);
+void kpy_map_add_leaf(struct kpy_heap *heap, unsigned long address, u32 *leaf);
+void kpy_map_set(struct kpy_heap *heap, const struct kpy_arena *arena);
+void kpy_map_clear(struct kpy_heap *heap, const struct kpy_arena *arena);
+struct kpy_arena *kpy_arena_find(const struct kpy_heap *heap, const void *ptr);
+bool kpy_map_names(const struct kpy_heap *heap, const struct kpy_arena *arena);
+u32 kpy_map_count(const struct kpy_heap *heap);
+
+/* ---- L1: store/arena.c ---- */
 int kpy_arenas_init(struct kpy_heap *heap);
 void kpy_arenas_exit(struct kpy_heap *heap);
-bool kpy_arena_grow(struct kpy_heap *heap, gfp_t gfp);
+bool kpy_arena_fill_spare(struct kpy_heap *heap, struct kpy_spare *spare, gfp_t gfp);
+void kpy_arena_drop_spare(struct kpy_heap *heap, struct kpy_spare *spare);
+bool kpy_arena_attach(struct kpy_heap *heap, struct kpy_spare *spare);
 struct kpy_pool *kpy_arena_take_pool(struct kpy_heap *heap);
 unsigned long kpy_arena_put_pool(struct kpy_heap *heap, struct kpy_pool *pool);
+unsigned long kpy_arena_release(struct kpy_heap *heap, struct kpy_arena *arena);
 void kpy_arena_free(struct kpy_heap *heap, unsigned long gone);
+void kpy_arena_chain(unsigned long *chain, unsigned long gone);
+void kpy_arena_free_chain(struct kpy_heap *heap, unsigned long chain);
 
-#define KPY_REAP_PARTS 32
-
-struct kpy_reap {			/* memory taken from a heap, to be freed after unlocking */
-	u32 nr;
-	u32 pools;
-	struct {
-		unsigned long address;
-		size_t size;		/* an arena that was never split, or pools in a row */
-	} part[KPY_REAP_PARTS];
-};
-
-bool kpy_arena_reap(struct kpy_heap *heap, unsigned long pools, struct kpy_reap *reap);
+/* ---- L1: store/reap.c ---- */
+void kpy_arena_reap(struct kpy_heap *heap, unsigned long pools, struct kpy_reap *reap);
 void kpy_arena_free_reaped(struct kpy_heap *heap, const struct kpy_reap *reap);
-struct kpy_arena *kpy_arena_find(const struct kpy_heap *heap, const void *ptr);
-bool kpy_arena_is_mapped(const struct kpy_heap *heap, const struct kpy_arena *arena);
-u32 kpy_arena_map_count(const struct kpy_heap *heap);
 
-/* pool.c APIs: */
+/* ---- L1: store/table.c; looking into it is in store/table.h ---- */
+int kpy_table_init(struct kpy_heap *heap);
+void kpy_table_exit(struct kpy_heap *heap);
+void kpy_table_insert(struct kpy_heap *heap, struct kpy_large *large);
+bool kpy_table_is_short(const struct kpy_heap *heap);
+void kpy_table_grow(struct kpy_heap *heap, gfp_t gfp);
+
+/* ---- L2: store/pool.c; what each request does is in store/pool.h ---- */
 struct kpy_pool *kpy_pool_take(struct kpy_heap *heap, unsigned int szidx);
 void kpy_pool_event(struct kpy_heap *heap, struct kpy_pool *pool, enum kpy_pool_state from,
 		    enum kpy_pool_state to);
@@ -58,101 +78,94 @@ bool kpy_pool_block_is_free(const struct kpy_heap *heap, const struct kpy_pool *
 struct kpy_pool *kpy_pool_of_block(const struct kpy_heap *heap, const struct kpy_arena *arena,
 				   const void *ptr, const char **why);
 
-/* classic.c APIs: */
-void kpy_classic_module_init(void);
-void *kpy_classic_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned long caller);
-const char *kpy_classic_free(struct kpy_heap *heap, struct kpy_arena *arena, void *ptr,
-			     unsigned long caller);
-u32 kpy_classic_alloc_many(struct kpy_heap *heap, size_t size, u32 count, void **blocks);
-u32 kpy_classic_free_many(struct kpy_heap *heap, u32 count, void **blocks);
+/* ---- L2: store/general.c; kept blocks are in store/general.h ---- */
+int kpy_general_module_init(void);
+void kpy_general_module_exit(void);
+void kpy_general_exit(struct kpy_heap *heap);
+void *kpy_general_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, bool fallback,
+			unsigned long caller);
+const char *kpy_general_free(struct kpy_heap *heap, void *ptr, unsigned long caller);
+bool kpy_general_shrink(struct kpy_heap *heap, struct kpy_large *large, size_t size);
+bool kpy_general_evict(struct kpy_heap *heap);
+
+/* ---- L3: classic.c; its fast paths are in classic.h ---- */
+extern const struct kpy_mode_ops kpy_classic_ops;
+
 void kpy_classic_emptied(struct kpy_heap *heap, struct kpy_pool *pool, unsigned long flags);
-void kpy_classic_put_lingering(struct kpy_heap *heap);
 
-/* With heap->lock just taken: every pool is where it belongs. */
-static inline void kpy_heap_settle(struct kpy_heap *heap)
-{
-	if (unlikely(heap->lingering))
-		kpy_classic_put_lingering(heap);
-}
-
-/* large.c APIs: */
-int kpy_large_module_init(void);
-void kpy_large_module_exit(void);
-int kpy_large_init(struct kpy_heap *heap);
-void kpy_large_exit(struct kpy_heap *heap);
-void *kpy_large_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, bool fallback,
-		      unsigned long caller);
-const char *kpy_large_free(struct kpy_heap *heap, void *ptr, unsigned long caller);
-struct kpy_large *kpy_large_find(const struct kpy_heap *heap, const void *ptr, const char **why);
-bool kpy_large_shrink(struct kpy_heap *heap, struct kpy_large *large, size_t size);
-
-struct kpy_large_walk {
-	u64 records;
-	u64 blocks;				/* live ones */
-	u64 bytes;				/* requested for them */
-};
-
-void kpy_large_walk(const struct kpy_heap *heap, struct kpy_large_walk *walk);
-
-/* large_front.c APIs: */
-void kpy_large_front_module_init(void);
-void kpy_large_init_cpu(struct kpy_heap *heap, int cpu);
-bool kpy_large_refill(struct kpy_heap *heap, size_t size);
-bool kpy_large_has_cached(struct kpy_heap *heap, int cpu);
-void kpy_large_drain_cpu(struct kpy_heap *heap, int cpu, bool all);
-void kpy_large_drain_depot(struct kpy_heap *heap, bool all);
-u32 kpy_large_in_depot(const struct kpy_heap *heap, u32 kind);
-void kpy_large_count(struct kpy_heap *heap, struct kpy_counters *c);
-
-/* percpu.c APIs: */
-int kpy_percpu_module_init(void);
-void kpy_percpu_module_exit(void);
-int kpy_percpu_init(struct kpy_heap *heap);
-void kpy_percpu_exit(struct kpy_heap *heap);
-void *kpy_percpu_alloc(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned long caller);
-bool kpy_percpu_free_quick(struct kpy_heap *heap, void *ptr);
-const char *kpy_percpu_free(struct kpy_heap *heap, struct kpy_arena *arena, void *ptr,
-			    unsigned long caller);
-u32 kpy_percpu_block_size(const struct kpy_heap *heap, const void *ptr);
-bool kpy_percpu_count_realloc(struct kpy_heap *heap, bool in_place);
-u64 kpy_percpu_count(struct kpy_heap *heap, u32 szidx, u64 *allocs);
-
+/* ---- L3: front/depot.c; see front/magazine.h for what is done with the lock held ---- */
 struct kpy_cpu_snapshot {
 	u64 allocs;
 	u32 task;				/* blocks in the front for tasks */
-	u32 irq;				/* in the one for interrupts */
+	u32 irq;				/* in the front for interrupts */
 	u32 shelf;				/* in full magazines */
 };
 
-void kpy_snapshot_large(struct kpy_heap *heap, int cpu, u32 kind, struct kpy_cpu_snapshot *to);
-void kpy_snapshot_cpu(struct kpy_heap *heap, int cpu, u32 szidx, struct kpy_cpu_snapshot *to);
+int kpy_depot_module_init(void);
+void kpy_depot_module_exit(void);
+int kpy_depot_init(struct kpy_heap *heap);
+void kpy_depot_exit(struct kpy_heap *heap);
+void kpy_depot_count_cpu(struct kpy_heap *heap, int cpu, u32 szidx, struct kpy_cpu_snapshot *to);
+u64 kpy_depot_count(struct kpy_heap *heap, u32 szidx, u64 *allocs);
 
-void kpy_magazine_free(struct kpy_magazine *mag);
+/* ---- L3: front/bulk.c ---- */
+u32 kpy_front_alloc_many(struct kpy_heap *heap, size_t size, u32 count, void **blocks);
+u32 kpy_front_free_many(struct kpy_heap *heap, u32 count, void **blocks);
 
-/* bulk.c APIs: */
-u32 kpy_percpu_alloc_many(struct kpy_heap *heap, size_t size, u32 count, void **blocks);
-u32 kpy_percpu_free_many(struct kpy_heap *heap, u32 count, void **blocks);
+/* ---- L3: front/drain.c ---- */
+void kpy_drain(struct kpy_heap *heap, bool all);
+void kpy_drain_for_good(struct kpy_heap *heap);
 
-/* drain.c APIs: */
-int kpy_drain_module_init(void);
-void kpy_drain_module_exit(void);
-void kpy_drain_add(struct kpy_heap *heap);
-void kpy_drain_remove(struct kpy_heap *heap);
-void kpy_percpu_drain(struct kpy_heap *heap);
-void kpy_percpu_block_to_pool(struct kpy_heap *heap, void *block, unsigned long *arenas);
-void kpy_percpu_free_arenas(struct kpy_heap *heap, unsigned long arenas);
+/* ---- L3: front/gather.c ---- */
+struct kpy_gathered {
+	void **blocks;				/* by ascending address */
+	u32 nr;
+	u32 room;
+};
 
-/* heap.c APIs: */
+int kpy_gather(struct kpy_heap *heap, u32 szidx, struct kpy_gathered *to);
+
+/* ---- L3: front/percpu.c ---- */
+extern const struct kpy_mode_ops kpy_percpu_ops;
+
+int kpy_percpu_init(struct kpy_heap *heap);
+void kpy_percpu_exit(struct kpy_heap *heap);
+bool kpy_percpu_put(struct kpy_heap *heap, void *ptr);
+u32 kpy_percpu_block_size(const struct kpy_heap *heap, const void *ptr);
+bool kpy_percpu_count_realloc(struct kpy_heap *heap, bool in_place);
+
+/* ---- L4: heap.c and cache.c are the API, see kpymalloc.h ---- */
+
+/* ---- L4: create.c ---- */
 struct kpy_heap *kpy_heap_new(const struct kpy_heap_params *params, u32 id);
 void kpy_heap_delete(struct kpy_heap *heap);
 
-/* stats.c APIs: */
-void kpy_count_held(struct kpy_heap *heap, s64 bytes);
-bool kpy_may_hold(const struct kpy_heap *heap, u64 bytes);
-void kpy_count_large(struct kpy_heap *heap, s64 bytes);
-void kpy_count_small(struct kpy_heap *heap, struct kpy_counters *c, struct kpy_class_stats *class);
-void kpy_snapshot_event(struct kpy_heap *heap, enum kpy_snapshot what);
+/* ---- L4: heaps.c ---- */
+extern struct mutex kpy_heaps_lock;
 
+void kpy_heaps_add(struct kpy_heap *heap);
+void kpy_heaps_remove(struct kpy_heap *heap);
+struct kpy_heap *kpy_heaps_find(const char *name);
+struct kpy_heap *kpy_heaps_first(void);
+struct kpy_heap *kpy_heaps_owner(const void *ptr, struct kpy_arena **arena);
+void kpy_heaps_each_rcu(void (*visit)(struct kpy_heap *heap, void *arg), void *arg);
+void kpy_heaps_each(void (*visit)(struct kpy_heap *heap, void *arg), void *arg);
+
+/* ---- L5: reclaim.c ---- */
+void kpy_reclaim_add(struct kpy_heap *heap);
+void kpy_reclaim_remove(struct kpy_heap *heap);
+unsigned long kpy_reclaim_some(struct kpy_heap *heap, unsigned long pages);
+unsigned long kpy_reclaimable_pages(const struct kpy_heap *heap);
+
+/* ---- L5: ticker.c ---- */
+void kpy_ticker_start(void);
+void kpy_ticker_exit(void);
+
+/* ---- L5: shrinker.c ---- */
+int kpy_shrinker_init(void);
+void kpy_shrinker_exit(void);
+
+/* ---- L6: view/snapshot.c ---- */
 struct kpy_usable_snapshot {
 	u32 slot;
 	u32 nfree;
@@ -173,35 +186,35 @@ struct kpy_pool_snapshot {
 	bool hole;
 };
 
+void kpy_count_small(struct kpy_heap *heap, struct kpy_counters *c, struct kpy_class_stats *class);
+void kpy_snapshot_event(struct kpy_heap *heap, enum kpy_snapshot what);
 struct kpy_arenas_snapshot *kpy_snapshot_arenas(struct kpy_heap *heap);
 u32 kpy_snapshot_pools(struct kpy_heap *heap, u32 slot, struct kpy_pool_snapshot *to);
 
-/* block.c APIs: */
+/* ---- L6: view/block.c ---- */
+int kpy_block_locate(const struct kpy_heap *heap, const struct kpy_arena *arena,
+		     const struct kpy_pool *pool, unsigned long address,
+		     struct kpy_block_info *info);
+struct kpy_pool *kpy_block_pool(const struct kpy_heap *heap, const struct kpy_arena *arena,
+				unsigned long address);
+
+/* ---- L6: view/kfunc.c ---- */
 int kpy_block_info(u64 address, struct kpy_block_info *info);
 void kpy_kfuncs_init(void);
 
-/* registry.c APIs: */
-struct kpy_heap *kpy_registry_owner(const void *ptr, struct kpy_arena **arena);
-void kpy_registry_each_rcu(void (*visit)(struct kpy_heap *heap, void *arg), void *arg);
-void kpy_registry_each(void (*visit)(struct kpy_heap *heap, void *arg), void *arg);
+/* ---- L7: registry.c ---- */
+struct kpy_registry_subscriber {
+	void (*added)(struct kpy_heap *heap);
+	void (*removed)(struct kpy_heap *heap);	/* it may be freed when this returns */
+};
+
+void kpy_registry_subscribe(const struct kpy_registry_subscriber *subscriber);
 int kpy_heap_create_unowned(const struct kpy_heap_params *params);
 int kpy_heap_destroy_name(const char *name);
 void kpy_registry_exit(void);
 
-/* reclaim.c APIs: */
-void kpy_release_init(struct kpy_heap *heap);
-void kpy_release_exit(struct kpy_heap *heap);
-unsigned long kpy_release_some(struct kpy_heap *heap, unsigned long pages);
-unsigned long kpy_releasable_pages(const struct kpy_heap *heap);
-
-/* shrinker.c APIs: */
-int kpy_shrinker_init(void);
-void kpy_shrinker_exit(void);
-
-/* debugfs.c APIs: */
+/* ---- L8: debugfs.c ---- */
 void kpy_debugfs_init(void);
 void kpy_debugfs_exit(void);
-void kpy_debugfs_add(struct kpy_heap *heap);
-void kpy_debugfs_remove(struct kpy_heap *heap);
 
 #endif

@@ -4,12 +4,12 @@
  *
  * A heap hands out blocks of up to 512 bytes from pools, pools from arenas,
  * arenas from the page allocator, in exactly the order of CPython's
- * Objects/obmalloc.c.  Requests of 0 bytes or above the largest small one go
- * to the kernel's general allocator; any pointer that a heap handed out may
- * be given back to it, whichever way it was served.
+ * Objects/obmalloc.c.  Requests of 0 bytes or above the largest small one are
+ * served by the kernel's general allocator; kpy_free() takes every pointer that
+ * the heap handed out, whichever way it was served.
  *
- * This header is all that another module sees; link against kpymalloc.ko by
- * its symbols, which also keeps it from being unloaded.
+ * This header is all that another module needs.  Using its symbols keeps
+ * kpymalloc.ko from being unloaded.
  */
 #ifndef _KPYMALLOC_H
 #define _KPYMALLOC_H
@@ -20,7 +20,7 @@
 #include <linux/string.h>
 #include <linux/types.h>
 
-#include "front.h"
+#include "front/front.h"
 
 #define KPY_NAME_MAX		31	/* characters in a heap's name */
 #define KPY_SMALL_MAX		512	/* bytes, the largest small request there is */
@@ -36,8 +36,8 @@ struct kpy_heap;
 
 /**
  * enum kpy_mode - how a heap is locked
- * @KPY_MODE_CLASSIC: one lock a heap, CPython's order of everything
- * @KPY_MODE_PERCPU: each CPU has blocks of each class at hand and takes no lock
+ * @KPY_MODE_CLASSIC: one lock per heap, and everything in CPython's order
+ * @KPY_MODE_PERCPU: each CPU caches blocks of each class, and most requests take no lock
  */
 enum kpy_mode {
 	KPY_MODE_CLASSIC,
@@ -45,12 +45,12 @@ enum kpy_mode {
 };
 
 /**
- * enum kpy_release - when a wholly free arena goes back to the system
+ * enum kpy_release - when a wholly free arena is returned to the system
  * @KPY_RELEASE_KEEP_LAST: at once unless it is the last usable one (CPython 3.9
  *                         and later)
  * @KPY_RELEASE_ALWAYS: at once (CPython 3.8 and earlier)
- * @KPY_RELEASE_POOL: as %KPY_RELEASE_KEEP_LAST; besides, the pages of free pools
- *                    of other arenas go back once nobody needed them for a while
+ * @KPY_RELEASE_POOL: as %KPY_RELEASE_KEEP_LAST; the pages of free pools in other
+ *                    arenas are returned too once nobody needed them for a second
  */
 enum kpy_release {
 	KPY_RELEASE_KEEP_LAST,
@@ -59,10 +59,10 @@ enum kpy_release {
 };
 
 /**
- * struct kpy_geometry - the sizes a heap is laid out by, all in bytes
+ * struct kpy_geometry - how a heap is laid out; sizes in bytes
  * @arena_size: power of two, %KPY_ARENA_MIN to %KPY_ARENA_MAX; at least two pools
  * @pool_size: power of two, %KPY_POOL_MIN to %KPY_POOL_MAX
- * @alignment: of every small block, and the step between size classes: 8, 16 or 32
+ * @alignment: of every small block, and the distance of size classes: 8, 16 or 32
  * @max_small: largest small request, a multiple of @alignment up to %KPY_SMALL_MAX
  * @release: the release rule
  */
@@ -76,11 +76,11 @@ struct kpy_geometry {
 
 /* flags of struct kpy_heap_params */
 #define KPY_HEAP_SILENT		0x1	/* count bad pointers, no stack dump (tests) */
-#define KPY_HEAP_ACCOUNT	0x2	/* memory is charged to the memcg of who causes it */
-#define KPY_HEAP_ON_DEMAND	0x4	/* free pools wait for kpy_heap_trim() (tests) */
+#define KPY_HEAP_ACCOUNT	0x2	/* memory is charged to the memcg of who allocates it */
+#define KPY_HEAP_ON_DEMAND	0x4	/* free pools stay until kpy_heap_trim() (tests) */
 
 /**
- * struct kpy_heap_params - what a heap is made from
+ * struct kpy_heap_params - parameters of kpy_heap_create()
  * @name: 1 to %KPY_NAME_MAX of [A-Za-z0-9._-], not "." or ".."; unique
  * @geometry: sizes; see kpy_preset() for CPython's
  * @mode: locking
@@ -115,7 +115,7 @@ struct kpy_class_stats {
  * @pool_header: bytes of a pool before its first block
  * @class: per size class
  * @arenas_total: arenas ever allocated
- * @arenas_reclaimed: arenas ever given back, @arenas_total - @arenas_current
+ * @arenas_reclaimed: arenas ever freed, @arenas_total - @arenas_current
  * @arenas_highwater: most arenas at one time since creation or the last reset
  * @arenas_current: arenas now
  * @unused_pools: emptied pools and pools never carved, over all arenas
@@ -123,32 +123,31 @@ struct kpy_class_stats {
  * @bytes_available: bytes of free blocks in pools in use
  * @bytes_unused_pools: @unused_pools in bytes
  * @bytes_pool_headers: headers of pools in use
- * @bytes_quantization: what is left over behind the last block of pools in use
+ * @bytes_quantization: what is left behind the last block of pools in use
  * @bytes_alignment: 0, arenas are naturally aligned
  * @bytes_holes: @holes in bytes
  * @bytes_total: sum of the seven; equals the bytes of all arenas
  * @allocs: small blocks ever handed out
  * @frees: small blocks ever taken back
- * @reallocs: kpy_realloc() calls that had a block and succeeded
+ * @reallocs: kpy_realloc() calls with a block that succeeded
  * @reallocs_in_place: those of @reallocs that left the block where it was
- * @large_allocs: blocks ever had from the general allocator
- * @large_frees: blocks ever given back to it
- * @large_fallbacks: small requests among @large_allocs, served so for want of an arena
+ * @large_allocs: blocks of the general allocator ever handed out
+ * @large_frees: such blocks ever taken back
+ * @large_fallbacks: small requests among @large_allocs, for which there was no arena
  * @large_blocks: such blocks now
  * @large_bytes: their requested bytes now
- * @large_bytes_peak: most of @large_bytes; in mode percpu most of what was seen when a
- *                    CPU's front had to be filled or emptied, or the numbers read
- * @large_cached: mode percpu: free large blocks that CPUs keep at hand
+ * @large_bytes_peak: most of @large_bytes
+ * @large_cached: free blocks of the general allocator that the heap keeps
  * @large_cached_bytes: their size
- * @holes: pools of these arenas whose pages went back alone
+ * @holes: pools of these arenas whose pages were freed alone
  * @holes_total: such pools ever
- * @held_bytes: arenas but for holes, large blocks, and in mode percpu what CPUs keep at
- *              hand, now
+ * @held_bytes: arenas without their holes, large blocks in use and kept, and in mode
+ *              percpu magazines, now
  * @held_bytes_peak: most of @held_bytes
- * @arena_failures: arenas that could not be had
+ * @arena_failures: arenas that could not be allocated
  * @alloc_failures: requests that ended in NULL
- * @limit_failures: those of them that the limit refused
- * @bad_pointers: pointers refused by free, realloc and usable_size
+ * @limit_failures: requests among @alloc_failures that the limit refused
+ * @bad_pointers: pointers refused by kpy_free(), kpy_realloc() and kpy_usable_size()
  * @c: the counters from @arenas_total to @bad_pointers by one name
  */
 struct kpy_heap_stats {
@@ -219,14 +218,14 @@ struct kpy_block_info {
 };
 
 /**
- * struct kpy_cache - a heap's blocks of one size, for callers that know it
+ * struct kpy_cache - a handle for a heap's blocks of one size
  * @heap: the heap
- * @front: the class's, or an empty one in mode classic
- * @tag: what kpy_tag_of() says of the class's blocks
+ * @front: the class's, or in mode classic one that is always empty
+ * @tag: what kpy_tag_of() returns for the class's blocks
  * @pool_mask: what leads from a block to its pool
  * @size: bytes of a request
  *
- * Filled in by kpy_cache_init(); constant from then on, so that it may be copied.
+ * Filled in by kpy_cache_init() and constant from then on; it may be copied.
  */
 struct kpy_cache {
 	struct kpy_heap *heap;
@@ -258,6 +257,12 @@ unsigned long kpy_heap_trim(struct kpy_heap *heap);
 void kpy_heap_set_limit(struct kpy_heap *heap, u64 limit);
 int kpy_heap_validate(struct kpy_heap *heap, char *why, size_t len);
 
+#define KPY_WALK_ALL	U32_MAX		/* what kpy_heap_walk() visits, if not one size class */
+#define KPY_WALK_LARGE	(U32_MAX - 1)
+
+int kpy_heap_walk(struct kpy_heap *heap, u32 szidx,
+		  int (*visit)(void *block, size_t size, void *arg), void *arg);
+
 void *kpy_zalloc(struct kpy_heap *heap, size_t size, gfp_t gfp);
 
 unsigned int kpy_alloc_bulk(struct kpy_heap *heap, size_t size, gfp_t gfp, unsigned int count,
@@ -270,7 +275,7 @@ int kpy_cache_init(struct kpy_cache *cache, struct kpy_heap *heap, size_t size);
 
 #define KPY_ZERO_MAX	128	/* bytes; for more, or for a constant, memset() is as good */
 
-/* Zeroes the words of a block that @size bytes need: fewer instructions than memset(). */
+/* Zeroes the words of a block that @size bytes need, in fewer instructions than memset(). */
 static __always_inline void *kpy_zero(void *block, size_t size)
 {
 	size_t bytes = ALIGN(size, sizeof(u64));
@@ -278,7 +283,7 @@ static __always_inline void *kpy_zero(void *block, size_t size)
 
 	if (__builtin_constant_p(size) || bytes > KPY_ZERO_MAX)
 		return memset(block, 0, bytes);
-	WRITE_ONCE(*word, 0);			/* not to be made a memset() again */
+	WRITE_ONCE(*word, 0);			/* or gcc would call memset() again */
 	for (word = block + bytes % 16; word < end; word += 2) {
 		WRITE_ONCE(word[0], 0);
 		WRITE_ONCE(word[1], 0);
@@ -286,13 +291,13 @@ static __always_inline void *kpy_zero(void *block, size_t size)
 	return block;
 }
 
-/* The block as its caller wants it. */
+/* Zeroes the block if its caller, or the kernel's options, ask for that. */
 static __always_inline void *kpy_init_block(void *block, size_t size, gfp_t gfp)
 {
 	return want_init_on_alloc(gfp) ? kpy_zero(block, size) : block;
 }
 
-/* kpy_alloc() as its callers have it: inline where a CPU has a block at hand. */
+/* kpy_alloc() as callers get it: inline if the CPU has a block of the class cached. */
 static __always_inline void *kpy_alloc_inline(struct kpy_heap *heap, size_t size, gfp_t gfp)
 {
 	const struct kpy_fast *fast = (const struct kpy_fast *)heap;
@@ -309,7 +314,7 @@ static __always_inline void *kpy_alloc_inline(struct kpy_heap *heap, size_t size
 #define kpy_alloc(heap, size, gfp) kpy_alloc_inline(heap, size, gfp)
 
 /**
- * kpy_cache_alloc() - get a block of a cache's size
+ * kpy_cache_alloc() - allocate a block of a cache's size
  * @cache: from kpy_cache_init()
  * @gfp: as for kpy_alloc()
  *
@@ -327,7 +332,7 @@ static __always_inline void *kpy_cache_alloc(const struct kpy_cache *cache, gfp_
 }
 
 /**
- * kpy_cache_free() - give a block of a cache's size back
+ * kpy_cache_free() - free a block of a cache's size
  * @cache: the cache, or another one of the same heap and size
  * @ptr: the block; NULL is ignored
  *

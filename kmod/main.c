@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0
-/* Module init in order, exit in exact reverse. */
+/* L8: module init in order, exit in exact reverse. */
 #include <linux/module.h>
 
 #include "internal.h"
@@ -8,25 +8,24 @@ static int __init kpymalloc_init(void)
 {
 	int err;
 
-	err = kpy_large_module_init();
+	kpy_trace_init();
+	err = kpy_general_module_init();
 	if (err)
 		return err;
-	err = kpy_percpu_module_init();
+	err = kpy_depot_module_init();
 	if (err)
-		goto err_large;
+		goto err_general;
 	err = kpy_shrinker_init();
 	if (err)
-		goto err_percpu;
-	kpy_classic_module_init();
-	kpy_large_front_module_init();
+		goto err_depot;
 	kpy_kfuncs_init();
 	kpy_debugfs_init();
 	return 0;
 
-err_percpu:
-	kpy_percpu_module_exit();
-err_large:
-	kpy_large_module_exit();
+err_depot:
+	kpy_depot_module_exit();
+err_general:
+	kpy_general_module_exit();
 	return err;
 }
 
@@ -35,8 +34,9 @@ static void __exit kpymalloc_exit(void)
 	kpy_registry_exit();
 	kpy_debugfs_exit();
 	kpy_shrinker_exit();
-	kpy_percpu_module_exit();
-	kpy_large_module_exit();
+	kpy_ticker_exit();
+	kpy_depot_module_exit();
+	kpy_general_module_exit();
 }
 
 module_init(kpymalloc_init);

@@ -1,36 +1,37 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * L5: the heaps by name, and how long they live.
+ * L7: the heaps by name, and how long they live.
  *
- * A heap made by a module belongs to it: it counts as a user, so nobody else
- * can destroy the heap.  A heap made through debugfs belongs to nobody and can
- * be destroyed there while kpy_heap_get() and kpy_heap_put() balance; what is
- * left when this module goes is destroyed then.
+ * A heap made by a module belongs to it: the module counts as a user, so nobody
+ * else can destroy the heap.  A heap made through debugfs belongs to nobody and can
+ * be destroyed there while kpy_heap_get() and kpy_heap_put() balance.  Heaps that
+ * are left when this module is unloaded are destroyed then.
  */
 #include <linux/ctype.h>
 #include <linux/err.h>
 #include <linux/module.h>
 #include <linux/mutex.h>
-#include <linux/rculist.h>
 #include <linux/string.h>
 
 #include "internal.h"
 
 #define KNOWN_FLAGS (KPY_HEAP_SILENT | KPY_HEAP_ACCOUNT | KPY_HEAP_ON_DEMAND)
 
-static DEFINE_MUTEX(registry_lock);
-static LIST_HEAD(kpy_heaps);	/* read under RCU too; a name that BPF programs find */
+/* Under kpy_heaps_lock. */
 static u32 next_id;
 
-static struct kpy_heap *find(const char *name)
-{
-	struct kpy_heap *heap;
+/* Set before the first heap. */
+static const struct kpy_registry_subscriber *subscriber;
 
-	lockdep_assert_held(&registry_lock);
-	list_for_each_entry(heap, &kpy_heaps, registry)
-		if (!strcmp(heap->name, name))
-			return heap;
-	return NULL;
+/**
+ * kpy_registry_subscribe() - be told of heaps
+ * @who: called with kpy_heaps_lock held; may sleep
+ *
+ * Context: Process; module init, before the first heap.
+ */
+void kpy_registry_subscribe(const struct kpy_registry_subscriber *who)
+{
+	subscriber = who;
 }
 
 static int check_name(const char *name)
@@ -68,25 +69,29 @@ static struct kpy_heap *create(const struct kpy_heap_params *params, unsigned in
 {
 	struct kpy_heap *heap;
 
-	lockdep_assert_held(&registry_lock);
-	if (find(params->name))
+	lockdep_assert_held(&kpy_heaps_lock);
+	if (kpy_heaps_find(params->name))
 		return ERR_PTR(-EEXIST);
 	heap = kpy_heap_new(params, next_id);
 	if (IS_ERR(heap))
 		return heap;
 	next_id++;
 	heap->users = users;
-	list_add_tail_rcu(&heap->registry, &kpy_heaps);
-	kpy_debugfs_add(heap);
+	kpy_reclaim_add(heap);
+	kpy_heaps_add(heap);
+	if (subscriber)
+		subscriber->added(heap);
 	return heap;
 }
 
 static void destroy(struct kpy_heap *heap)
 {
-	lockdep_assert_held(&registry_lock);
-	kpy_debugfs_remove(heap);
-	list_del_rcu(&heap->registry);
-	synchronize_rcu();
+	lockdep_assert_held(&kpy_heaps_lock);
+	if (subscriber)
+		subscriber->removed(heap);
+	kpy_heaps_remove(heap);
+	kpy_reclaim_remove(heap);
+	kpy_snapshot_event(heap, KPY_SNAPSHOT_END);
 	kpy_heap_delete(heap);
 }
 
@@ -94,7 +99,7 @@ static void destroy(struct kpy_heap *heap)
  * kpy_heap_create_unowned() - make a heap that belongs to nobody
  * @params: what it is made from
  *
- * Context: Process, may sleep.  Takes registry_lock.
+ * Context: Process, may sleep.  Takes kpy_heaps_lock.
  * Return: 0, or as the error of kpy_heap_create().
  */
 int kpy_heap_create_unowned(const struct kpy_heap_params *params)
@@ -105,9 +110,9 @@ int kpy_heap_create_unowned(const struct kpy_heap_params *params)
 	err = check_params(params);
 	if (err)
 		return err;
-	mutex_lock(&registry_lock);
+	mutex_lock(&kpy_heaps_lock);
 	heap = create(params, 0);
-	mutex_unlock(&registry_lock);
+	mutex_unlock(&kpy_heaps_lock);
 	return PTR_ERR_OR_ZERO(heap);
 }
 
@@ -116,7 +121,7 @@ int kpy_heap_create_unowned(const struct kpy_heap_params *params)
  * @params: what it is made from; copied
  *
  * Context: Process, may sleep.
- * Return: the heap, to be destroyed by its creator; or an ERR_PTR(): -EINVAL
+ * Return: the heap, which its creator has to destroy; or an ERR_PTR(): -EINVAL
  * (and a line in the log), -ENAMETOOLONG, -EEXIST, -ENOMEM.
  */
 struct kpy_heap *kpy_heap_create(const struct kpy_heap_params *params)
@@ -127,9 +132,9 @@ struct kpy_heap *kpy_heap_create(const struct kpy_heap_params *params)
 	err = check_params(params);
 	if (err)
 		return ERR_PTR(err);
-	mutex_lock(&registry_lock);
+	mutex_lock(&kpy_heaps_lock);
 	heap = create(params, 1);
-	mutex_unlock(&registry_lock);
+	mutex_unlock(&kpy_heaps_lock);
 	return heap;
 }
 EXPORT_SYMBOL_GPL(kpy_heap_create);
@@ -138,21 +143,21 @@ EXPORT_SYMBOL_GPL(kpy_heap_create);
  * kpy_heap_destroy() - free a heap and all its memory
  * @heap: made by the caller with kpy_heap_create()
  *
- * Blocks still in use are reported in the log, in all and by class, and freed.
+ * Blocks still in use are reported in the log, in total and by class, and freed.
  *
  * Context: Process, may sleep.
- * Return: 0, or -EBUSY if somebody else got it by name: nothing has changed.
+ * Return: 0, or -EBUSY if somebody else got it by name: then nothing has changed.
  */
 int kpy_heap_destroy(struct kpy_heap *heap)
 {
 	int err = -EBUSY;
 
-	mutex_lock(&registry_lock);
+	mutex_lock(&kpy_heaps_lock);
 	if (heap->users == 1) {
 		destroy(heap);
 		err = 0;
 	}
-	mutex_unlock(&registry_lock);
+	mutex_unlock(&kpy_heaps_lock);
 	return err;
 }
 EXPORT_SYMBOL_GPL(kpy_heap_destroy);
@@ -161,7 +166,7 @@ EXPORT_SYMBOL_GPL(kpy_heap_destroy);
  * kpy_heap_destroy_name() - free a heap that belongs to nobody
  * @name: its name
  *
- * Context: Process, may sleep.  Takes registry_lock.
+ * Context: Process, may sleep.  Takes kpy_heaps_lock.
  * Return: 0, -ENOENT, or -EBUSY if it has users.
  */
 int kpy_heap_destroy_name(const char *name)
@@ -169,15 +174,15 @@ int kpy_heap_destroy_name(const char *name)
 	struct kpy_heap *heap;
 	int err = 0;
 
-	mutex_lock(&registry_lock);
-	heap = find(name);
+	mutex_lock(&kpy_heaps_lock);
+	heap = kpy_heaps_find(name);
 	if (!heap)
 		err = -ENOENT;
 	else if (heap->users)
 		err = -EBUSY;
 	else
 		destroy(heap);
-	mutex_unlock(&registry_lock);
+	mutex_unlock(&kpy_heaps_lock);
 	return err;
 }
 
@@ -192,11 +197,11 @@ struct kpy_heap *kpy_heap_get(const char *name)
 {
 	struct kpy_heap *heap;
 
-	mutex_lock(&registry_lock);
-	heap = find(name);
+	mutex_lock(&kpy_heaps_lock);
+	heap = kpy_heaps_find(name);
 	if (heap)
 		heap->users++;
-	mutex_unlock(&registry_lock);
+	mutex_unlock(&kpy_heaps_lock);
 	return heap ?: ERR_PTR(-ENOENT);
 }
 EXPORT_SYMBOL_GPL(kpy_heap_get);
@@ -209,9 +214,9 @@ EXPORT_SYMBOL_GPL(kpy_heap_get);
  */
 void kpy_heap_put(struct kpy_heap *heap)
 {
-	mutex_lock(&registry_lock);
+	mutex_lock(&kpy_heaps_lock);
 	heap->users--;
-	mutex_unlock(&registry_lock);
+	mutex_unlock(&kpy_heaps_lock);
 }
 EXPORT_SYMBOL_GPL(kpy_heap_put);
 
@@ -229,70 +234,16 @@ const char *kpy_heap_name(const struct kpy_heap *heap)
 EXPORT_SYMBOL_GPL(kpy_heap_name);
 
 /**
- * kpy_registry_owner() - the heap in one of whose arenas an address lies
- * @ptr: any address
- * @arena: set to that arena
- *
- * Context: Any; inside rcu_read_lock(), which keeps the heap.
- * Return: the heap, NULL if there is none.
- */
-struct kpy_heap *kpy_registry_owner(const void *ptr, struct kpy_arena **arena)
-{
-	struct kpy_heap *heap;
-
-	list_for_each_entry_rcu(heap, &kpy_heaps, registry) {
-		*arena = kpy_arena_find(heap, ptr);
-		if (*arena)
-			return heap;
-	}
-	return NULL;
-}
-
-/**
- * kpy_registry_each_rcu() - look at all heaps without waiting for anybody
- * @visit: called for each heap; may not sleep
- * @arg: for @visit
- *
- * Context: Any but NMI.
- */
-void kpy_registry_each_rcu(void (*visit)(struct kpy_heap *heap, void *arg), void *arg)
-{
-	struct kpy_heap *heap;
-
-	rcu_read_lock();
-	list_for_each_entry_rcu(heap, &kpy_heaps, registry)
-		visit(heap, arg);
-	rcu_read_unlock();
-}
-
-/**
- * kpy_registry_each() - look at all heaps
- * @visit: called for each heap; may sleep
- * @arg: for @visit
- *
- * Context: Process, may sleep.  Takes registry_lock.
- */
-void kpy_registry_each(void (*visit)(struct kpy_heap *heap, void *arg), void *arg)
-{
-	struct kpy_heap *heap;
-
-	mutex_lock(&registry_lock);
-	list_for_each_entry(heap, &kpy_heaps, registry)
-		visit(heap, arg);
-	mutex_unlock(&registry_lock);
-}
-
-/**
  * kpy_registry_exit() - destroy all heaps that are left
  *
- * Context: Process, may sleep; module exit: there are no users any more.
+ * Context: Process, may sleep; module exit, when there are no users any more.
  */
 void kpy_registry_exit(void)
 {
-	struct kpy_heap *heap, *next;
+	struct kpy_heap *heap;
 
-	mutex_lock(&registry_lock);
-	list_for_each_entry_safe(heap, next, &kpy_heaps, registry)
+	mutex_lock(&kpy_heaps_lock);
+	while ((heap = kpy_heaps_first()))
 		destroy(heap);
-	mutex_unlock(&registry_lock);
+	mutex_unlock(&kpy_heaps_lock);
 }

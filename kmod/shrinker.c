@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Memory is short: what no block needs goes back, of all heaps.
+ * L5: when memory is short, all heaps return what no block needs.
  *
- * The kernel calls from kswapd and from any allocation that may reclaim, our
- * own among them: so only RCU and heap->lock are taken here, which nobody holds
- * while he allocates.  What CPUs have at hand takes waiting for them; a worker
- * does that, once a second at most.
+ * The kernel calls this from kswapd and from any allocation that may reclaim, our
+ * own included: so only RCU and heap->lock are taken here, which nobody holds while
+ * allocating.  Draining CPUs means waiting for them; a worker does that, at most
+ * once per second.
  */
 #include <linux/jiffies.h>
 #include <linux/shrinker.h>
@@ -18,13 +18,13 @@ static unsigned long last_drain;
 
 static void drain_heap(struct kpy_heap *heap, void *arg)
 {
-	if (heap->mode == KPY_MODE_PERCPU)
+	if (heap->ops->trim)
 		kpy_heap_trim(heap);
 }
 
 static void drain_worker(struct work_struct *work)
 {
-	kpy_registry_each(drain_heap, NULL);
+	kpy_heaps_each(drain_heap, NULL);
 }
 
 static DECLARE_WORK(drain_work, drain_worker);
@@ -39,9 +39,9 @@ static void drain_soon(void)
 
 static void add_releasable(struct kpy_heap *heap, void *pages)
 {
-	*(unsigned long *)pages += kpy_releasable_pages(heap);
-	/* Unknown, but not nothing: under much pressure we want to be asked. */
-	if (heap->mode == KPY_MODE_PERCPU)
+	*(unsigned long *)pages += kpy_reclaimable_pages(heap);
+	/* How much is cached is unknown; never say nothing, so that we are asked. */
+	if (heap->ops->trim)
 		++*(unsigned long *)pages;
 }
 
@@ -49,11 +49,11 @@ static unsigned long count_objects(struct shrinker *s, struct shrink_control *sc
 {
 	unsigned long pages = 0;
 
-	kpy_registry_each_rcu(add_releasable, &pages);
+	kpy_heaps_each_rcu(add_releasable, &pages);
 	return pages ?: SHRINK_EMPTY;
 }
 
-/* What is still to be given back, and what was. */
+/* Pages that are wanted, and that were freed. */
 struct scan {
 	unsigned long want;
 	unsigned long done;
@@ -63,17 +63,17 @@ static void release_some(struct kpy_heap *heap, void *arg)
 {
 	struct scan *scan = arg;
 
-	if (heap->mode == KPY_MODE_PERCPU)
+	if (heap->ops->trim)
 		drain_soon();
 	if (scan->done < scan->want)
-		scan->done += kpy_release_some(heap, scan->want - scan->done);
+		scan->done += kpy_reclaim_some(heap, scan->want - scan->done);
 }
 
 static unsigned long scan_objects(struct shrinker *s, struct shrink_control *sc)
 {
 	struct scan scan = { .want = sc->nr_to_scan };
 
-	kpy_registry_each_rcu(release_some, &scan);
+	kpy_heaps_each_rcu(release_some, &scan);
 	sc->nr_scanned = scan.done;
 	kpy_count_reclaimed(scan.done);
 	return scan.done ?: SHRINK_STOP;

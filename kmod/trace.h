@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Trace events, system "kpymalloc".  Each fires with heap->lock held, at the
- * line that counts, so their order is the order of what happened and their
- * totals are the module's.  All a tracer needs to join them is in the fields:
- * heap id, pointers, class, arena slot; a disabled event is a NOP.
+ * L0: trace events, system "kpymalloc".  Each fires with heap->lock held, at the
+ * line that counts, so that events come in the order of what happened and their
+ * totals equal the module's.  The fields have all that is needed to join events:
+ * heap id, pointers, class, arena slot.  A disabled event is a NOP.
  */
 #undef TRACE_SYSTEM
 #define TRACE_SYSTEM kpymalloc
@@ -28,22 +28,9 @@ TRACE_DEFINE_ENUM(KPY_SNAPSHOT_END);
 			 { KPY_POOL_USED, "used" },	\
 			 { KPY_POOL_FULL, "full" })
 
-/*
- * classic.c, percpu.c: the fast paths fire no event, so they are closed while
- * somebody traces what happens there.
- */
-int kpy_trace_pools_reg(void);
-void kpy_trace_pools_unreg(void);
-int kpy_trace_alloc_reg(void);
-void kpy_trace_alloc_unreg(void);
-int kpy_trace_free_reg(void);
-void kpy_trace_free_unreg(void);
-
-/* large_front.c: so do large blocks. */
-int kpy_trace_large_alloc_reg(void);
-void kpy_trace_large_alloc_unreg(void);
-int kpy_trace_large_free_reg(void);
-void kpy_trace_large_free_unreg(void);
+/* In trace.c: the fast paths fire no event, so they are closed while anybody is attached. */
+int kpy_trace_attach(void);
+void kpy_trace_detach(void);
 
 DECLARE_EVENT_CLASS(kpy_block,
 	TP_PROTO(u32 heap, void *ptr, size_t size, u32 szidx, void *pool, u32 arena,
@@ -72,24 +59,24 @@ DECLARE_EVENT_CLASS(kpy_block,
 		  __entry->pool, __entry->arena, (void *)__entry->call_site)
 );
 
-/* A small block was handed out, of so many bytes requested; counted in allocs. */
+/* A small block was handed out; size is what was requested.  Counted in allocs. */
 DEFINE_EVENT_FN(kpy_block, kpy_alloc,
 	TP_PROTO(u32 heap, void *ptr, size_t size, u32 szidx, void *pool, u32 arena,
 		 unsigned long call_site),
 	TP_ARGS(heap, ptr, size, szidx, pool, arena, call_site),
-	kpy_trace_alloc_reg, kpy_trace_alloc_unreg);
+	kpy_trace_attach, kpy_trace_detach);
 
-/* A small block was taken back, its class of so many bytes; counted in frees. */
+/* A small block was freed; size is its class's.  Counted in frees. */
 DEFINE_EVENT_FN(kpy_block, kpy_free,
 	TP_PROTO(u32 heap, void *ptr, size_t size, u32 szidx, void *pool, u32 arena,
 		 unsigned long call_site),
 	TP_ARGS(heap, ptr, size, szidx, pool, arena, call_site),
-	kpy_trace_free_reg, kpy_trace_free_unreg);
+	kpy_trace_attach, kpy_trace_detach);
 
 /*
- * A realloc succeeded; counted in reallocs.  If the block moved, the alloc and
- * the free that this took have fired before.  old_size is the class's of a
- * small block, what was requested of a large one.
+ * A realloc succeeded; counted in reallocs.  If the block moved, its alloc and
+ * free have fired before.  old_size is the size of the class for a small block,
+ * the requested size for a large one.
  */
 TRACE_EVENT_FN(kpy_realloc,
 	TP_PROTO(u32 heap, void *old, void *ptr, size_t old_size, size_t size, bool small,
@@ -116,11 +103,11 @@ TRACE_EVENT_FN(kpy_realloc,
 	TP_printk("heap=%u old=%p ptr=%p old_size=%zu size=%zu small=%d call_site=%pS",
 		  __entry->heap, __entry->old, __entry->ptr, __entry->old_size,
 		  __entry->size, __entry->small, (void *)__entry->call_site),
-	kpy_trace_alloc_reg, kpy_trace_alloc_unreg
+	kpy_trace_attach, kpy_trace_detach
 );
 
-/* The general allocator served a request; counted in large_allocs. */
-TRACE_EVENT_FN(kpy_large_alloc,
+/* A block of the general allocator was handed out; counted in large_allocs. */
+TRACE_EVENT(kpy_large_alloc,
 	TP_PROTO(u32 heap, void *ptr, size_t size, bool fallback, unsigned long call_site),
 	TP_ARGS(heap, ptr, size, fallback, call_site),
 	TP_STRUCT__entry(
@@ -139,12 +126,11 @@ TRACE_EVENT_FN(kpy_large_alloc,
 	),
 	TP_printk("heap=%u ptr=%p size=%zu fallback=%d call_site=%pS",
 		  __entry->heap, __entry->ptr, __entry->size, __entry->fallback,
-		  (void *)__entry->call_site),
-	kpy_trace_large_alloc_reg, kpy_trace_large_alloc_unreg
+		  (void *)__entry->call_site)
 );
 
-/* A block went back to the general allocator; counted in large_frees. */
-TRACE_EVENT_FN(kpy_large_free,
+/* A block of the general allocator was freed; counted in large_frees. */
+TRACE_EVENT(kpy_large_free,
 	TP_PROTO(u32 heap, void *ptr, size_t size, unsigned long call_site),
 	TP_ARGS(heap, ptr, size, call_site),
 	TP_STRUCT__entry(
@@ -160,11 +146,10 @@ TRACE_EVENT_FN(kpy_large_free,
 		__entry->heap = heap;
 	),
 	TP_printk("heap=%u ptr=%p size=%zu call_site=%pS",
-		  __entry->heap, __entry->ptr, __entry->size, (void *)__entry->call_site),
-	kpy_trace_large_free_reg, kpy_trace_large_free_unreg
+		  __entry->heap, __entry->ptr, __entry->size, (void *)__entry->call_site)
 );
 
-/* A pool went from one state to another; see enum kpy_pool_state. */
+/* A pool changed its state; see enum kpy_pool_state. */
 TRACE_EVENT_FN(kpy_pool_state,
 	TP_PROTO(u32 heap, void *pool, u32 arena, u32 szidx, u32 from, u32 to),
 	TP_ARGS(heap, pool, arena, szidx, from, to),
@@ -187,7 +172,7 @@ TRACE_EVENT_FN(kpy_pool_state,
 	TP_printk("heap=%u pool=%p arena=%u class=%u %s->%s",
 		  __entry->heap, __entry->pool, __entry->arena, __entry->szidx,
 		  kpy_show_pool_state(__entry->from), kpy_show_pool_state(__entry->to)),
-	kpy_trace_pools_reg, kpy_trace_pools_unreg
+	kpy_trace_attach, kpy_trace_detach
 );
 
 DECLARE_EVENT_CLASS(kpy_arena,
@@ -214,15 +199,15 @@ DEFINE_EVENT(kpy_arena, kpy_arena_new,
 	TP_PROTO(u32 heap, u32 arena, u64 serial, unsigned long address),
 	TP_ARGS(heap, arena, serial, address));
 
-/* A wholly free arena goes back to the system. */
+/* A wholly free arena is returned to the system. */
 DEFINE_EVENT(kpy_arena, kpy_arena_release,
 	TP_PROTO(u32 heap, u32 arena, u64 serial, unsigned long address),
 	TP_ARGS(heap, arena, serial, address));
 
 /*
  * An arena's number of free pools changed, and with it its place in
- * usable_arenas: behind the arena of that slot, KPY_NO_SLOT if at the front.
- * With 0 free pools it is in no list; all free, it may be released next.
+ * usable_arenas: right behind the arena in slot `behind`, KPY_NO_SLOT if at the
+ * front.  With no free pool it is in no list; wholly free, it may be released next.
  */
 TRACE_EVENT_FN(kpy_arena_move,
 	TP_PROTO(u32 heap, u32 arena, u32 nfree_before, u32 nfree_after, u32 behind),
@@ -243,14 +228,14 @@ TRACE_EVENT_FN(kpy_arena_move,
 	),
 	TP_printk("heap=%u arena=%u nfree=%u->%u behind=%d", __entry->heap, __entry->arena,
 		  __entry->nfree_before, __entry->nfree_after, (int)__entry->behind),
-	kpy_trace_pools_reg, kpy_trace_pools_unreg
+	kpy_trace_attach, kpy_trace_detach
 );
 
 /*
- * Somebody reads the heap's numbers, or the heap goes: all that fired before is
- * in them, and nothing of what fires after.  A tracer that compares its own
- * totals with the module's, or starts from the module's lists, takes this as
- * the moment.
+ * Somebody reads the heap's numbers, or the heap is about to be freed.  The numbers
+ * include every event that fired before, and none that fires later: a tracer that
+ * compares its totals with the module's, or starts from the module's lists, does so
+ * at this event.
  */
 TRACE_EVENT(kpy_snapshot,
 	TP_PROTO(u32 heap, const char *name, u32 what, u64 allocs, u64 frees, u64 reallocs,

@@ -6,7 +6,7 @@
  *     |                     fullest first; full arenas are in no list
  *     +-- usedpools[class]: pool -- pool -- pool      some blocks free, some not
  *     +-- arena map:        address >> arena_shift -> slot in the arena vector
- *     +-- large:            blocks served by the general allocator
+ *     +-- table:            blocks served by the general allocator, by address
  *
  *   arena (naturally aligned, arena_size)
  *   +--------+--------+--------+--------+-------------------------+
@@ -14,8 +14,8 @@
  *   +--------+--------+--------+--------+-------------------------+
  *     used     empty    full     empty    freepools: 3 -> 1, a LIFO
  *
- *   with release=pool a pool may also be a hole: its pages went back alone and
- *   are somebody else's; nobody touches it until its arena goes
+ *   with release=pool a pool may also be a hole: its pages were freed while the
+ *   arena stayed, and belong to somebody else until the whole arena is freed
  *
  *   pool (pool_size, one size class at a time)
  *   +--------+-------+-------+-------+-------+----------------+---+
@@ -23,29 +23,33 @@
  *   +--------+-------+-------+-------+-------+----------------+---+
  *     48 or 64 bytes      freeblock: a LIFO   ^ nextoffset      quantization
  *
- * Invariants, each checked by name in check.c:
+ *   mode percpu keeps free blocks in front of the pools, which count them as in use:
+ *   front (per CPU and class) <-> shelf (same CPU) <-> depot (per heap) <-> pools
+ *         blocks                   magazines            magazines
+ *
+ * Invariants, each checked by name in view/check.c:
  *   I1  a pool:   count + length of freeblock + blocks never carved == capacity
  *   I2  a pool:   freeblock is empty <=> count == capacity <=> full
  *   I3  a pool:   in usedpools[its class] <=> 0 < count < capacity
  *   I4  an arena: nfreepools == length of freepools + pools never carved
- *                            == pools with count 0, carved or not, but no holes
+ *                            == pools with count 0, carved or not, except holes
  *   I5  the heap: usable_arenas holds the arenas with nfreepools > 0,
  *                 by ascending nfreepools
  *   I6  the heap: nfp2lasta[k] is the last arena of the list with k free pools
  *   I7  the heap: slots in use + unused slots == slots of the vector
- *   I8  the heap: arena_map names the slot of each arena, and no other
- *   I9  the heap: a wholly free arena is the last usable one and has no holes
+ *   I8  the heap: the arena map names the slot of each arena, and no other
+ *   I9  the heap: a wholly free arena that was used is the last usable one and has no holes
  *                 (keep-last, pool), or there is none (always)
  *   I10 the heap: sum of in_use == sum of count, == allocs - frees in mode classic;
- *                 in mode percpu fronts and magazines have no more of a class
- *   I11 the heap: the large blocks in the table, less those in fronts
- *                 == large_blocks, large_bytes
+ *                 in mode percpu at most that many blocks of a class are cached
+ *   I11 the heap: live blocks in the table == large_blocks, their bytes == large_bytes;
+ *                 the others are kept, == large_cached, large_cached_bytes
  *   I12 an arena: npools + pools marked in holes, all of them carved, == pools per
  *                 arena; over the arenas: holes == holes, nfreepools == free_pools
  *
- * Lock order: cpus_read_lock() > percpu_lock, registry_lock > percpu_lock > heap->lock.
- * heap->lock is raw and taken with interrupts off; under it nothing is allocated,
- * freed or printed.
+ * Lock order: kpy_heaps_lock > cpus_read_lock() > kpy_drain_lock > heap->lock.
+ * heap->lock is raw and held with interrupts off; nothing is allocated, freed or
+ * printed under it.
  */
 #ifndef _KPY_TYPES_H
 #define _KPY_TYPES_H
@@ -64,29 +68,30 @@
 #define KPY_MAP_LEAF_BITS	10	/* a leaf of the arena map is one 4 KiB table */
 #define KPY_MAP_LEAF		BIT(KPY_MAP_LEAF_BITS)
 #define KPY_NO_CLASS		U8_MAX	/* szidx of a pool that was never laid out */
-#define KPY_NO_SLOT		U32_MAX	/* of no arena */
-#define KPY_RELEASE_DELAY	HZ	/* how long a pool stays free before its pages go */
-#define KPY_SECRET_BIT		BIT(16)	/* the lowest one of heap->pool_tag */
-#define KPY_LARGE_FIRST		512	/* bytes of the smallest large blocks in fronts */
-#define KPY_LARGE_KINDS		5	/* each twice the one before: up to 8 KiB */
-#define KPY_LARGE_MAX		(KPY_LARGE_FIRST << (KPY_LARGE_KINDS - 1))
-#define KPY_MAG_BLOCKS		48	/* of a magazine */
+#define KPY_NO_SLOT		U32_MAX	/* no arena */
+#define KPY_RELEASE_DELAY	HZ	/* how long a pool stays free before its pages are freed */
+#define KPY_SECRET_BIT		BIT(16)	/* lowest bit of heap->pool_tag */
+#define KPY_MAG_BLOCKS		48	/* blocks in a full magazine */
+#define KPY_KEPT_FIRST		512	/* bytes of the smallest large blocks that are kept */
+#define KPY_KEPT_KINDS		5	/* sizes of kept blocks: 512, 1024, ... 8192 */
+#define KPY_KEPT_MAX		(KPY_KEPT_FIRST << (KPY_KEPT_KINDS - 1))
 
 static_assert(KPY_ARENA_MAX / KPY_POOL_MIN <= U16_MAX);
 static_assert(KPY_SMALL_MAX * 2 <= KPY_POOL_MIN - 64, "a pool has at least two blocks");
 
 /*
  * A pool's life, as in CPython's "Pool table":
- *   empty: no block in use; lies in its arena's freepools, or was never carved
+ *   empty: no block in use; in its arena's freepools, or never carved
  *   used:  some blocks in use, some not; linked in usedpools[class]
- *   full:  all in use; in no list, found again by the address of a freed block
+ *   full:  all blocks in use; in no list, found again by the address of a freed block
  * An allocation makes empty->used (a pool is taken from an arena) and
  * used->full (the last free block was handed out); a free makes full->used
  * (to the front of the list) and used->empty (back to the arena).
  *
- * An emptied pool may linger: it stays in usedpools, and all else as it was, as
- * long as the next allocation of its class would take just this pool again and
- * leave everything as it is now.  Whoever else comes puts it back first.
+ * In mode classic an emptied pool may linger: it stays in usedpools, and nothing
+ * else changes, as long as the next allocation of its class would take exactly this
+ * pool again and undo what returning it did.  Everybody else returns it first: see
+ * kpy_heap_lock().
  */
 enum kpy_pool_state {
 	KPY_POOL_EMPTY,
@@ -94,7 +99,7 @@ enum kpy_pool_state {
 	KPY_POOL_FULL,
 };
 
-/* Why the event kpy_snapshot fires: what was read, or that the heap goes. */
+/* Why the event kpy_snapshot fires: what was read, or that the heap is about to be freed. */
 enum kpy_snapshot {
 	KPY_SNAPSHOT_STATS,
 	KPY_SNAPSHOT_ARENAS,
@@ -106,10 +111,10 @@ enum kpy_snapshot {
  * @node: in usedpools[@szidx] while used
  * @nextfree: next pool of the arena's freepools while empty
  * @freeblock: LIFO of free blocks, linked through their first word
- * @tag: while it is in use, kpy_pool_tag() ^ its address, so that a free knows
- *       its heap's pools and their class without the lock; else 0
+ * @tag: while the pool is in use, kpy_pool_tag() ^ its address, so that a free can
+ *       tell this heap's pools and their class without the lock; else 0
  * @arenaindex: slot of its arena
- * @nextoffset: of the first block never carved
+ * @nextoffset: offset of the first block never carved
  * @maxnextoffset: largest valid @nextoffset
  * @count: blocks handed out
  * @szidx: size class it is (or was last) laid out for
@@ -136,8 +141,8 @@ static_assert(KPY_SMALL_MAX == KPY_FAST_MAX);
 static_assert(KPY_MAX_CLASSES * sizeof(struct kpy_front) <= KPY_SECRET_BIT);
 
 /**
- * struct kpy_arena - one entry of the arena vector; never moves, never freed
- *                    before its heap; under heap->lock unless said otherwise
+ * struct kpy_arena - one entry of the arena vector; never moves, is freed with its
+ *                    heap; under heap->lock unless said otherwise
  * @node: in usable_arenas (nfreepools > 0) or unused_arenas (no address)
  * @address: of the first pool, 0 while the slot is unused
  * @serial: creation number
@@ -145,9 +150,9 @@ static_assert(KPY_MAX_CLASSES * sizeof(struct kpy_front) <= KPY_SECRET_BIT);
  * @slot: place in the vector; constant, read without the lock
  * @nfreepools: emptied pools and pools never carved
  * @ncarved: pools carved so far; virgin memory follows
- * @npools: pools but for holes, whose pages went back alone
- * @holes: those, a bitmap; NULL but for release=pool.  Stays with the slot,
- *         read without the lock by block.c
+ * @npools: pools that are not holes
+ * @holes: bitmap of pools whose pages were freed alone; NULL unless release=pool.
+ *         Stays with the slot, read without the lock
  */
 struct kpy_arena {
 	struct list_head node;
@@ -181,10 +186,41 @@ static inline u32 kpy_chunk_len(unsigned int chunk)
 }
 
 /**
+ * struct kpy_spare - memory for one more arena, allocated before the lock is taken
+ * @address: the arena itself
+ * @slots: next chunk of the vector, if no slot is unused
+ * @chunk: which chunk @slots is
+ * @leaf: leaf of the arena map, if the one for @address is missing
+ */
+struct kpy_spare {
+	unsigned long address;
+	struct kpy_arena *slots;
+	unsigned int chunk;
+	u32 *leaf;
+};
+
+#define KPY_REAP_PARTS 32
+
+/**
+ * struct kpy_reap - memory taken from a heap, to be freed after unlocking
+ * @nr: used part of @part
+ * @pools: how many pools that is
+ * @part: each an arena that was never split, or pools in a row
+ */
+struct kpy_reap {
+	u32 nr;
+	u32 pools;
+	struct {
+		unsigned long address;
+		size_t size;
+	} part[KPY_REAP_PARTS];
+};
+
+/**
  * struct kpy_arena_map - address -> slot, CPython 3.10's radix tree in two levels
  * @leaves: by (address - PAGE_OFFSET) >> (arena_shift + KPY_MAP_LEAF_BITS);
  *          a leaf holds slot + 1, 0 for none.  Leaves are set under heap->lock
- *          and stay until the heap goes, so lookups take no lock.
+ *          and are freed with the heap, so lookups take no lock.
  * @nr_leaves: covers the direct map
  */
 struct kpy_arena_map {
@@ -193,76 +229,52 @@ struct kpy_arena_map {
 };
 
 /**
- * struct kpy_large - a block that the general allocator served
+ * struct kpy_large - record of a block that the general allocator served; under
+ *                    heap->lock
  * @node: in its bucket of the table
- * @key: while it is live, kpy_large_key(), which is odd: who sets this to something
- *       else has freed it, with the lock or without
- * @next: while it lies in a front or a chain: the one below
- * @chain: the chain below, of the first one of a chain
+ * @next: in a free list of records, or in a list of kept blocks
  * @ptr: the block
- * @size: bytes requested
- * @kind: of a block that may lie in a front: 0 for %KPY_LARGE_FIRST bytes, 1 for twice
- *        as many, ...; else %KPY_LARGE_KINDS
- *
- * Its memory is one of these until RCU says otherwise, so that a free can look
- * for its block's without the lock: it sees the key or does not.
+ * @size: bytes requested; 0 while the block is kept, and for a request of 0 bytes
+ * @held: bytes that the general allocator spends on it
+ * @kind: its size is %KPY_KEPT_FIRST << @kind, %KPY_KEPT_KINDS if it must not be kept
+ * @live: the block is in use, not kept
  */
 struct kpy_large {
 	struct hlist_node node;
-	union {
-		unsigned long key;
-		struct kpy_large *next;
-	};
-	struct kpy_large *chain;
+	struct kpy_large *next;
 	void *ptr;
 	u32 size;
-	u32 kind;
+	u32 held;
+	u8 kind;
+	bool live;
 };
 
 /**
- * struct kpy_large_table - large blocks by address, a linear hash
- * @chunk: buckets, laid out like the arena vector
- * @nr_buckets: buckets in use; one is split for each block beyond them, so
- *              that no insertion ever moves more than one chain
- * @mask: of a hash, before what is not in use yet is mapped to lower twins
+ * struct kpy_kept - free large blocks of one size that a heap keeps for its next
+ *                   requests; under heap->lock
+ * @top: LIFO
+ * @nr: how many
  *
- * Under heap->lock; a free looks into it without: what it does not find then, it
- * looks for again.
+ * A few of each size, so that alternating allocations and frees need neither the
+ * general allocator nor the table.  Kept blocks stay in the table, so that a second
+ * free of one is noticed.  KASAN kernels keep none, nor does init_on_free=1.
  */
-struct kpy_large_table {
+struct kpy_kept {
+	struct kpy_large *top;
+	u32 nr;
+};
+
+/**
+ * struct kpy_table - large blocks by address, a linear hash; under heap->lock
+ * @chunk: buckets, laid out like the arena vector
+ * @nr_buckets: buckets in use; each block beyond them splits one bucket, so that
+ *              no insertion ever moves more than one chain
+ * @mask: of a hash, before a bucket that is not in use yet is mapped to its lower twin
+ */
+struct kpy_table {
 	struct hlist_head *chunk[KPY_MAX_CHUNKS];
 	u32 nr_buckets;
 	u32 mask;
-};
-
-/**
- * struct kpy_large_depot - mode percpu: large blocks of a kind that any CPU may take
- * @chains: LIFO of chains, each of half of what a front has room for
- * @nr: how many
- * @low: fewest since the last tick: what nobody missed
- */
-struct kpy_large_depot {
-	struct kpy_large *chains;
-	u32 nr;
-	u32 low;
-};
-
-/**
- * struct kpy_large_front - mode percpu: large blocks of a kind that a CPU has at hand
- * @state: blocks ever handed out here << 16 | how many more it has room for
- * @top: LIFO, the last one freed on top
- * @bytes: requested bytes of blocks handed out here less those taken back here,
- *         as far as heap->c.large_bytes does not have them yet
- * @seen: @state at the last tick
- *
- * Touched by its CPU's tasks alone, with preemption off.  The one after the last kind
- * has nothing and takes nothing.
- */
-struct kpy_large_front {
-	u64 state;
-	struct kpy_large *top;
-	s64 bytes;
-	u64 seen;
 };
 
 /**
@@ -272,7 +284,7 @@ struct kpy_large_front {
  * @in_use: blocks handed out
  * @inverse: 2^32 / @size, rounded up; constant
  * @size: bytes of a block; constant
- * @mark: which word of a free block is its mark, see pool.c; constant
+ * @mark: which word of a free block is its mark, see store/pool.c; constant
  */
 struct kpy_class {
 	struct hlist_head usedpools;
@@ -283,7 +295,7 @@ struct kpy_class {
 	u16 mark;
 };
 
-/* Whose front. */
+/* Who uses a front. */
 enum kpy_front_kind {
 	KPY_FRONT_TASK,
 	KPY_FRONT_IRQ,
@@ -308,8 +320,8 @@ static inline void **kpy_front_top(struct kpy_front *front)
  * @next: in a LIFO of magazines
  * @block: the blocks of a full one
  *
- * It has fewer than a front has room for, so that a front that got or gave one is
- * neither empty nor full.
+ * It holds fewer blocks than a front, so that a front that was loaded or unloaded
+ * is neither empty nor full.
  */
 struct kpy_magazine {
 	struct kpy_magazine *next;
@@ -317,13 +329,13 @@ struct kpy_magazine {
 };
 
 /**
- * struct kpy_shelf - mode percpu: full magazines of a class
+ * struct kpy_shelf - full magazines of a class
  * @full: LIFO
  * @nr: how many
- * @low: fewest since the last tick: what nobody missed
+ * @low: least @nr since the last tick: that many magazines nobody missed
  *
- * A CPU has one a class, with interrupts off; the heap has one a class, from
- * where any CPU takes them, under heap->lock.
+ * Each CPU has one per class, used with interrupts off.  The heap has one per class,
+ * its depot, used under heap->lock by all CPUs.
  */
 struct kpy_shelf {
 	struct kpy_magazine *full;
@@ -332,79 +344,113 @@ struct kpy_shelf {
 };
 
 /**
- * struct kpy_cpu - mode percpu: what a CPU keeps besides its fronts
+ * struct kpy_cpu - what a CPU keeps besides its fronts
  * @shelf: by class
  * @empties: LIFO of empty magazines
  * @nr_empties: how many
- * @seen: by class: states of both fronts at the last tick, summed up
- * @large: fronts of large blocks by kind, for tasks
- * @reallocs: those of small blocks that were done here without heap->lock
+ * @seen: by class: sum of the states of both fronts at the last tick
+ * @reallocs: reallocs of small blocks counted here without heap->lock
  * @reallocs_in_place: those of @reallocs that left the block where it was
  *
- * Touched by its CPU alone, with interrupts off but for what follows @seen.
+ * Used by its CPU only, with interrupts off; @reallocs* with preemption off.
  */
 struct kpy_cpu {
 	struct kpy_shelf shelf[KPY_MAX_CLASSES];
 	struct kpy_magazine *empties;
 	u32 nr_empties;
 	u64 seen[KPY_MAX_CLASSES];
-	struct kpy_large_front large[KPY_LARGE_KINDS + 1];
 	u64 reallocs;
 	u64 reallocs_in_place;
 };
 
 /**
+ * struct kpy_front_ops - what fronts, magazines and the depot are a cache of
+ * @from_pools: get up to @count blocks of a class; returns how many.  Does not grow
+ *              the heap
+ * @to_pools: give @count blocks back, the last one first; arenas that became empty
+ *            are chained to @gone, for kpy_arena_free_chain() after unlocking
+ *
+ * Called with heap->lock held.
+ */
+struct kpy_front_ops {
+	u32 (*from_pools)(struct kpy_heap *heap, u32 szidx, void **blocks, u32 count);
+	void (*to_pools)(struct kpy_heap *heap, void **blocks, u32 count, unsigned long *gone);
+};
+
+/**
+ * struct kpy_mode_ops - how a mode serves small requests
+ * @alloc: get a block without growing the heap; NULL if no pool has one
+ * @free: take back what lies in @arena; returns NULL, or why @ptr is refused
+ * @alloc_many: get up to @count blocks; 0 if @alloc has to be asked
+ * @free_many: take back the first blocks of @blocks; 0 if @free has to be asked
+ * @count: returns how many blocks of a class are cached, and adds to @allocs what
+ *         the caches handed out; heap->lock is held.  NULL if nothing is cached
+ * @trim: give cached blocks back to the pools: all, or those that nobody missed
+ *        since the last call.  May sleep.  NULL if nothing is cached
+ * @settle: return the lingering pool; heap->lock is held.  NULL if none ever lingers
+ */
+struct kpy_mode_ops {
+	void *(*alloc)(struct kpy_heap *heap, size_t size, unsigned long caller);
+	const char *(*free)(struct kpy_heap *heap, struct kpy_arena *arena, void *ptr,
+			    unsigned long caller);
+	u32 (*alloc_many)(struct kpy_heap *heap, size_t size, u32 count, void **blocks);
+	u32 (*free_many)(struct kpy_heap *heap, u32 count, void **blocks);
+	u64 (*count)(struct kpy_heap *heap, u32 szidx, u64 *allocs);
+	void (*trim)(struct kpy_heap *heap, bool all);
+	void (*settle)(struct kpy_heap *heap);
+};
+
+/**
  * struct kpy_heap - arenas, pools and blocks of one geometry
  * @fast: what allocations read first; constant
- * @geo: sizes; constant
+ * @front_tag: what the fast path of a free looks for: @pool_tag in mode percpu,
+ *             ~@pool_tag, which no pool has, in mode classic; constant
+ * @pool_mask: mask that leads from a block to its pool; constant
+ * @front: mode percpu: by kind and class; NULL in mode classic; constant
+ * @secret: marks free blocks, see store/pool.c; constant
+ * @pool_tag: marks pools, see kpy_pool_tag(); constant
+ * @classic_max: mode classic: largest small request, else 0; constant
+ * @cpu: mode percpu: what CPUs keep besides their fronts; constant
+ * @ops: the mode; constant
+ * @front_ops: mode percpu: where blocks of fronts come from; constant
+ * @align_shift: log2 of the alignment; constant
  * @arena_shift: log2 of the arena size; constant
  * @pool_shift: log2 of the pool size; constant
- * @align_shift: log2 of the alignment; constant
  * @pool_header: bytes before the first block; constant
+ * @geo: sizes; constant
  * @nr_classes: size classes; constant
  * @pools_per_arena: constant
- * @secret: marks free blocks, see pool.c; constant
- * @pool_tag: marks pools, see kpy_pool_tag(); constant
- * @front_tag: what the fast path of a free looks for: @pool_tag in mode percpu,
- *             what no pool has in mode classic; constant
- * @pool_mask: what leads from a block to its pool; constant
- * @classic_max: mode classic: largest small request, else 0; constant
- * @front: mode percpu: by kind and class; NULL in mode classic; constant
- * @cpu: mode percpu: what CPUs keep besides their fronts; constant
  * @mode: locking; constant
  * @flags: KPY_HEAP_*; constant
  * @id: names the heap in trace events; constant
  * @name: constant
- * @lock: guards all that follows up to @registry
+ * @lock: guards everything from here to @late; taken by kpy_heap_lock()
  * @usable_arenas: arenas with free pools, fullest first
  * @unused_arenas: LIFO of slots without memory
  * @nfp2lasta: by number of free pools: last such arena of @usable_arenas
  * @arena_chunk: the arena vector
  * @nr_slots: its length
  * @map: address -> slot
- * @large: blocks of the general allocator
+ * @table: blocks of the general allocator
+ * @records: free list of records for @table
+ * @nr_records: length of that list
+ * @kept: free large blocks, by size
  * @limit: most bytes that may be held, U64_MAX for no limit
  * @free_pools: sum of nfreepools; read without the lock by the shrinker
- * @free_low: least of @free_pools since the last look of @release_work: so many
+ * @free_low: least @free_pools since the last run of @release_work: that many pools
  *            nobody needed meanwhile
- * @release_pending: @release_work is going to look, or never shall
+ * @release_pending: @release_work is queued, or must never be
  * @lingering: mode classic: the pool that lingers, see enum kpy_pool_state
  * @class: the size classes
  * @depot: mode percpu: full magazines that any CPU may take, by class
  * @empties: mode percpu: LIFO of empty magazines
- * @c: counters, without what fronts count; an event of trace.h fires at the line that
- *     counts, so that totals of tracers and these agree
- * @large_held: bytes that the general allocator spends on large blocks, also on
- *              those at hand
- * @large_depot: mode percpu: large blocks that any CPU may take, by kind
- * @spares: LIFO of records that wait for large blocks
- * @nr_spares: how many
- * @reported: a bad pointer was reported; the next ones are only counted
- * @late: mode percpu: one that was seen when it came back to its pool, or NULL
- * @release_work: gives back pools that stay free, see reclaim.c
- * @percpu: in the list of heaps of mode percpu; under percpu_lock
- * @registry: in the list of all heaps; changed under registry_lock, read under RCU
- * @users: kpy_heap_get() minus kpy_heap_put(), 1 for its creator; under registry_lock
+ * @c: counters, without what fronts count.  The event of trace.h fires at the line
+ *     that counts, so that the totals of tracers and these agree
+ * @reported: a bad pointer was reported; further ones are only counted
+ * @late: mode percpu: a bad pointer that was noticed on its way to the pools, or NULL
+ * @release_work: frees pools that stay free, see reclaim.c
+ * @registry: in the list of all heaps, see heaps.c
+ * @users: kpy_heap_get() minus kpy_heap_put(), 1 for its creator; under kpy_heaps_lock
  * @dir: its debugfs directory
  */
 struct kpy_heap {
@@ -418,6 +464,8 @@ struct kpy_heap {
 	unsigned long pool_tag;
 	unsigned long classic_max;
 	struct kpy_cpu __percpu *cpu;
+	const struct kpy_mode_ops *ops;
+	const struct kpy_front_ops *front_ops;
 	u8 align_shift;
 	u8 arena_shift;
 	u8 pool_shift;
@@ -437,7 +485,10 @@ struct kpy_heap {
 	struct kpy_arena *arena_chunk[KPY_MAX_CHUNKS];
 	u32 nr_slots;
 	struct kpy_arena_map map;
-	struct kpy_large_table large;
+	struct kpy_table table;
+	struct kpy_large *records;
+	u32 nr_records;
+	struct kpy_kept kept[KPY_KEPT_KINDS];
 	u64 limit;
 	unsigned long free_pools;
 	unsigned long free_low;
@@ -447,15 +498,10 @@ struct kpy_heap {
 	struct kpy_shelf depot[KPY_MAX_CLASSES];
 	struct kpy_magazine *empties;
 	struct kpy_counters c;
-	s64 large_held;
-	struct kpy_large_depot large_depot[KPY_LARGE_KINDS];
-	struct kpy_large *spares;
-	u32 nr_spares;
 	bool reported;
 	void *late;
 
 	struct delayed_work release_work;
-	struct list_head percpu;
 	struct list_head registry;
 	unsigned int users;
 	struct dentry *dir;
@@ -467,21 +513,21 @@ static inline u32 kpy_class_size(const struct kpy_heap *heap, unsigned int szidx
 }
 
 /*
- * What marks the pools of a heap and class: bytes to the class's front in the low
- * bits, and a secret of the heap, so that no other memory looks like one.
+ * Marks the pools of a heap and class: the offset of the class's front in the low
+ * bits, and a secret of the heap, so that no other memory looks like a pool.
  */
 static inline unsigned long kpy_pool_tag(const struct kpy_heap *heap, unsigned int szidx)
 {
 	return heap->pool_tag | szidx * sizeof(struct kpy_front);
 }
 
-/* What kpy_tag_of() says of a class's blocks, in mode percpu; in mode classic of none. */
+/* What kpy_tag_of() returns for a class's blocks in mode percpu, and for none in mode classic. */
 static inline unsigned long kpy_front_tag(const struct kpy_heap *heap, u32 szidx)
 {
 	return heap->front_tag ^ szidx * sizeof(struct kpy_front);
 }
 
-/* The front for tasks of a class by what its tag has in the low bits. */
+/* The class's front for tasks, by the low bits of its tag. */
 static inline struct kpy_front __percpu *kpy_front_of_tag(const struct kpy_heap *heap,
 							  unsigned long offset)
 {
@@ -517,7 +563,7 @@ static inline u32 kpy_arena_holes(const struct kpy_heap *heap, const struct kpy_
 	return heap->pools_per_arena - arena->npools;
 }
 
-/* Its memory is not ours any more.  Without the lock: true for now, or as of before. */
+/* Its pages were freed.  Without the lock the answer may be out of date. */
 static inline bool kpy_pool_is_hole(const struct kpy_arena *arena, u32 index)
 {
 	return arena->holes && test_bit(index, arena->holes);

@@ -46,7 +46,7 @@ RULES = [(re.compile(pattern), purpose, holds.split()) for pattern, purpose, hol
     (r'testl \$0xff0100,%gs:pcpu_hot', 'context', 'e'),
     (r'incl %gs:pcpu_hot', 'preempt', ''),
     (r'decl %gs:pcpu_hot', 'preempt', 'ne'),
-    ('{kpy_(alloc|free)_slowly}', 'event', ''),
+    ('{kpy_no_fast_path}', 'event', ''),
     (r'movzwl %gs:\(R\),R', 'front', ''),
     (r'mov %gs:\(R,R,1\),R', 'front', ''),
     (r'mov R,%gs:0x8\(R,R,1\)', 'front', ''),

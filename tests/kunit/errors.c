@@ -66,7 +66,7 @@ static void scene_clear(struct kunit *test, struct scene *s)
 	kt_free(s->heap, s->big, ALL_POOLS);
 	kt_free(s->other, &s->others_small, 1);
 	kt_free(s->other, &s->others_large, 1);
-	KUNIT_EXPECT_EQ(test, s->heap->c.held_bytes, 0);
+	KUNIT_EXPECT_EQ(test, kt_held(s->heap), 0);
 	KUNIT_EXPECT_EQ(test, s->heap->c.bad_pointers, bad);
 	KUNIT_EXPECT_EQ(test, s->other->c.bad_pointers, 0);
 }

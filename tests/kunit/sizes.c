@@ -5,7 +5,7 @@
  */
 #include <linux/mm.h>
 
-#include "pool.h"
+#include "store/pool.h"
 #include "suite.h"
 
 static const struct kpy_geometry geometries[] = {

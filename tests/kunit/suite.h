@@ -33,7 +33,8 @@ extern struct kunit_suite kpy_release_suite;
 extern struct kunit_suite kpy_reclaim_suite;
 extern struct kunit_suite kpy_realloc_suite;
 extern struct kunit_suite kpy_large_suite;
-extern struct kunit_suite kpy_large_front_suite;
+extern struct kunit_suite kpy_kept_suite;
+extern struct kunit_suite kpy_walk_suite;
 extern struct kunit_suite kpy_errors_suite;
 extern struct kunit_suite kpy_model_suite;
 extern struct kunit_suite kpy_wipe_suite;
@@ -84,6 +85,12 @@ static inline bool kt_is_large(struct kpy_heap *heap, void *ptr)
 	struct kpy_block_info info;
 
 	return ptr && kpy_block_find(heap, ptr, &info) == -ENOENT;
+}
+
+/* What a heap holds, without the free large blocks that it keeps. */
+static inline u64 kt_held(struct kpy_heap *heap)
+{
+	return heap->c.held_bytes - heap->c.large_cached_bytes;
 }
 
 static inline struct kpy_pool *kt_pool(struct kpy_heap *heap, void *ptr)

@@ -204,7 +204,6 @@ const struct kpynative_hook kpynative_hooks[] = {
 	{ "synchronize_rcu", hook_nothing },
 	{ "call_rcu", hook_nothing },
 	{ "kmem_cache_destroy", hook_nothing },
-	{ "kpy_debugfs_add", hook_nothing },
 	{}
 };
 
@@ -282,8 +281,8 @@ static void map_memory(void)
 }
 
 void kmem_cache_init(void);
-int kpy_large_module_init(void);
-int kpy_percpu_module_init(void);
+int kpy_general_module_init(void);
+int kpy_depot_module_init(void);
 
 static struct lab_bench bench;
 
@@ -339,7 +338,7 @@ static int boot(void)
 	kmem_cache_init();
 	mutex_init(&bench.lock);
 	mutex_lock(&bench.lock);
-	return kpy_large_module_init() ?: kpy_percpu_module_init() ?:
+	return kpy_general_module_init() ?: kpy_depot_module_init() ?:
 	       make_heap("classic", KPY_MODE_CLASSIC) ?: make_heap("percpu", KPY_MODE_PERCPU);
 }
 

@@ -38,7 +38,6 @@ wrong_classes() {
 	class_lines stats > classes
 	awk 'FNR == 1 { file++ }
 		file < 3 && FNR == 1 { next }
-		file == 1 && $2 == "large" { next }
 		file == 1 { cached[$2] += $4 + $5 + $6; class[$2] }
 		file == 2 && $5 { out[$3] += $5; room[$3] += $6; class[$3] }
 		file == 3 { used[$1] = $4; free[$1] = $5; class[$1] }
@@ -46,8 +45,6 @@ wrong_classes() {
 			print "class " c ": " out[c] " of " room[c] ", " used[c] " in use, " free[c] \
 				" available, " cached[c] " cached" }' cpus pools classes
 }
-
-large_cached() { awk '$2 == "large" { n += $4 + $5 + $6 } END { print n + 0 }' cpus; }
 
 # What kpylab holds: it knows better than the heap.
 held() { awk '/^live_blocks |^site_._blocks / { n += $2 } END { print n }' $L/status $W/status; }
@@ -58,7 +55,6 @@ adds_up() {
 	is "$1: valid" "$(cat $H/validate)" ok
 	is "$1: pools and CPUs" "$(wrong_classes)" ""
 	is "$1: blocks in use" "$(($(used) + $(value large_blocks counters)))" "$(held)"
-	is "$1: large blocks cached" "$(large_cached)" "$(value large_cached counters)"
 	is "$1: allocs and frees" "$(($(value allocs counters) - $(value frees counters)))" "$(used)"
 	is "$1: bytes" "$(awk -F= '/^# bytes|unused pools|holes/ { gsub(/[ ,]/, "", $2); n += $2 }
 		/^Total/ { gsub(/[ ,]/, "", $2); print $2 - n }' stats)" 0
@@ -139,11 +135,13 @@ test_comes_back() {
 	comes_back "all freed"
 }
 
+of_cpu_1() { awk '$1 == 1 { n += $4 + $5 + $6 } END { print n + 0 }' $H/cpus; }
+
 test_cpu_goes() {
 	on 1 'alloc a 1000 64'
-	is "a CPU has blocks" "$(($(grep '^ *1 ' $H/cpus | awk '{ n += $4 + $5 + $6 } END { print n + 0 }') > 0))" 1
+	is "a CPU has blocks" "$(($(of_cpu_1) > 0))" 1
 	echo 0 > $ONLINE
-	is "a CPU that goes leaves nothing" "$(grep '^ *1 ' $H/cpus | awk '{ n += $4 + $5 + $6 } END { print n + 0 }')" 0
+	settles "a CPU that went keeps nothing" 0 of_cpu_1
 	adds_up "a CPU that goes"
 	must $W/control 'free a'
 	echo 1 > $ONLINE

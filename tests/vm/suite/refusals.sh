@@ -73,9 +73,9 @@ test_any() {
 }
 
 test_create_options() {
-	explains EINVAL 'x' 'give NAME'
-	explains EINVAL "x " 'give NAME'
-	explains EINVAL "$P" 'give NAME'
+	explains EINVAL 'x' 'usage: NAME'
+	explains EINVAL "x " 'usage: NAME'
+	explains EINVAL "$P" 'usage: NAME'
 	explains EINVAL 'x y' 'key=value'
 	explains EINVAL "x $P y" 'key=value'
 	explains EINVAL 'x arena' 'key=value'

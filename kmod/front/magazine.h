@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * L3, mode percpu: what is done to fronts, magazines and shelves, by percpu.c, bulk.c
- * and drain.c.  Interrupts are off, on the CPU they belong to or for a dead one.
+ * L3, mode percpu: what depot.c, bulk.c, drain.c and percpu.c do to fronts, magazines
+ * and shelves.  Interrupts are off, on the CPU that they belong to, or that CPU is
+ * offline.
  */
 #ifndef _KPY_MAGAZINE_H
 #define _KPY_MAGAZINE_H
@@ -12,12 +13,23 @@
 #include "types.h"
 
 #define SHELF_MAX	9	/* magazines of a class that a CPU keeps, for batches of 256 */
-#define EXCHANGE	4	/* magazines that it gives or gets when the lock is taken */
+#define EXCHANGE	4	/* magazines moved at once between a shelf and the depot */
 
-bool kpy_percpu_refill(struct kpy_heap *heap, struct kpy_front *f, u32 szidx);
-bool kpy_percpu_make_room(struct kpy_heap *heap, struct kpy_front *f, u32 szidx);
-void kpy_percpu_exchange(struct kpy_heap *heap, struct kpy_shelf *from, struct kpy_shelf *to,
-			 u32 count);
+extern struct mutex kpy_drain_lock;		/* drain.c */
+
+/* depot.c: with heap->lock held */
+bool kpy_depot_refill_locked(struct kpy_heap *heap, struct kpy_front *f, u32 szidx);
+bool kpy_depot_put_locked(struct kpy_heap *heap, u32 szidx, void *block);
+bool kpy_depot_add_empty(struct kpy_heap *heap, struct kpy_magazine *mag);
+
+/* depot.c: with interrupts off; they may take heap->lock */
+bool kpy_depot_refill(struct kpy_heap *heap, struct kpy_front *f, u32 szidx);
+bool kpy_depot_make_room(struct kpy_heap *heap, struct kpy_front *f, u32 szidx);
+void kpy_depot_exchange(struct kpy_heap *heap, struct kpy_shelf *from, struct kpy_shelf *to,
+			u32 count);
+
+struct kpy_magazine *kpy_magazine_new(void);
+void kpy_magazine_free(struct kpy_magazine *mag);
 
 static inline struct kpy_front *this_front(struct kpy_heap *heap, u32 szidx)
 {
@@ -114,7 +126,7 @@ static inline void front_load(struct kpy_front *f, const struct kpy_magazine *ma
 	f->state += KPY_MAG_BLOCKS * sizeof(void *);
 }
 
-/* The newest blocks go, which saves moving the others. */
+/* Takes the newest blocks, so that the others need not be moved. */
 static inline void front_unload(struct kpy_front *f, struct kpy_magazine *mag)
 {
 	f->state -= KPY_MAG_BLOCKS * sizeof(void *);

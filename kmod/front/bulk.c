@@ -1,33 +1,33 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * L3, mode percpu: many blocks of a class at once.  Whole magazines go between the
- * caller's array and the CPU's shelf, by the front; what is less than one goes to
- * the front or comes from it.
+ * L3, mode percpu: many blocks of a class at once.  Whole magazines are copied between
+ * the caller's array and the CPU's shelf; what is less than a magazine comes from the
+ * front or goes to it.
  */
 #include <linux/minmax.h>
 #include <linux/string.h>
 
+#include "front/magazine.h"
 #include "internal.h"
-#include "magazine.h"
 
-#define AT_ONCE		256	/* blocks, for so long interrupts are off */
+#define AT_ONCE		256	/* blocks, while interrupts are off */
 
 static struct kpy_magazine *full_magazine(struct kpy_heap *heap, struct kpy_shelf *shelf, u32 szidx)
 {
 	if (!shelf->nr)
-		kpy_percpu_exchange(heap, &heap->depot[szidx], shelf, EXCHANGE);
+		kpy_depot_exchange(heap, &heap->depot[szidx], shelf, EXCHANGE);
 	return shelf_pop(shelf);
 }
 
-/* An empty one, and there is room for it on the shelf. */
+/* One for which the shelf has room when it is full. */
 static struct kpy_magazine *empty_magazine(struct kpy_heap *heap, struct kpy_cpu *cpu, u32 szidx)
 {
 	struct kpy_shelf *shelf = &cpu->shelf[szidx];
 
 	if (shelf->nr >= SHELF_MAX)
-		kpy_percpu_exchange(heap, shelf, &heap->depot[szidx], EXCHANGE);
+		kpy_depot_exchange(heap, shelf, &heap->depot[szidx], EXCHANGE);
 	else if (!cpu->nr_empties)
-		kpy_percpu_exchange(heap, shelf, &heap->depot[szidx], 0);
+		kpy_depot_exchange(heap, shelf, &heap->depot[szidx], 0);
 	return empty_pop(cpu);
 }
 
@@ -53,12 +53,12 @@ static u32 take_from_front(struct kpy_heap *heap, struct kpy_front *f, u32 szidx
 	void **from;
 	u32 n, i;
 
-	if (!count || (front_is_empty(f) && !kpy_percpu_refill(heap, f, szidx)))
+	if (!count || (front_is_empty(f) && !kpy_depot_refill(heap, f, szidx)))
 		return 0;
 	n = min(count, kpy_front_blocks(f->state));
 	f->state -= n * sizeof(void *);
 	from = kpy_front_top(f) + 1;
-	/* memcpy() is for more than this. */
+	/* Too few for memcpy(). */
 #pragma GCC unroll 4
 	for (i = 0; i < n; i++)
 		blocks[i] = from[i];
@@ -66,16 +66,16 @@ static u32 take_from_front(struct kpy_heap *heap, struct kpy_front *f, u32 szidx
 }
 
 /**
- * kpy_percpu_alloc_many() - small blocks of a size, without growing the heap
+ * kpy_front_alloc_many() - see alloc_many of struct kpy_mode_ops
  * @heap: of mode percpu
  * @size: bytes of each
  * @count: how many are wanted
  * @blocks: filled in
  *
  * Context: Any but NMI.  May take heap->lock.
- * Return: how many there were at hand; 0 too while each has to be seen under the lock.
+ * Return: how many there were without growing the heap; 0 while somebody traces.
  */
-u32 kpy_percpu_alloc_many(struct kpy_heap *heap, size_t size, u32 count, void **blocks)
+u32 kpy_front_alloc_many(struct kpy_heap *heap, size_t size, u32 count, void **blocks)
 {
 	u32 szidx = kpy_class_of(heap, size), n = 0;
 	struct kpy_front *f;
@@ -83,7 +83,7 @@ u32 kpy_percpu_alloc_many(struct kpy_heap *heap, size_t size, u32 count, void **
 
 	count = min(count, AT_ONCE);
 	local_irq_save(flags);
-	if (static_branch_unlikely(&kpy_alloc_slowly))
+	if (static_branch_unlikely(&kpy_no_fast_path))
 		goto out;
 	f = this_front(heap, szidx);
 	n = take_magazines(heap, szidx, count, blocks);
@@ -94,7 +94,7 @@ out:
 	return n;
 }
 
-/* Copies a block if its pool says @tag; what is copied in vain does no harm. */
+/* Copies a block; false if its pool has another tag, and then the copy is ignored. */
 static __always_inline bool copy_one(void **to, void **block, unsigned long tag,
 				     unsigned long pool_mask)
 {
@@ -102,7 +102,7 @@ static __always_inline bool copy_one(void **to, void **block, unsigned long tag,
 	return likely(kpy_tag_of(*block, pool_mask) == tag);
 }
 
-/* Copies blocks as long as their pools say @tag, and returns how many. */
+/* Copies blocks as long as their pools have this tag, and returns how many. */
 static __always_inline u32 copy_tagged(void **to, u32 count, void **blocks, unsigned long tag,
 				       unsigned long pool_mask)
 {
@@ -147,7 +147,7 @@ static u32 put_to_front(struct kpy_heap *heap, struct kpy_front *f, u32 szidx, u
 	u32 used = kpy_front_blocks(f->state), n;
 
 	if (count > KPY_FRONT_BLOCKS - used && used >= KPY_MAG_BLOCKS &&
-	    kpy_percpu_make_room(heap, f, szidx))
+	    kpy_depot_make_room(heap, f, szidx))
 		used -= KPY_MAG_BLOCKS;
 	n = min(count, KPY_FRONT_BLOCKS - used);
 	n = copy_tagged(kpy_front_top(f) + 1, n, blocks, tag, heap->pool_mask);
@@ -156,15 +156,16 @@ static u32 put_to_front(struct kpy_heap *heap, struct kpy_front *f, u32 szidx, u
 }
 
 /**
- * kpy_percpu_free_many() - take blocks back as long as they are small ones of a class
+ * kpy_front_free_many() - see free_many of struct kpy_mode_ops
  * @heap: of mode percpu
  * @count: how many there are
  * @blocks: the blocks
  *
  * Context: Any but NMI.  May take heap->lock.
- * Return: how many were taken; 0 if somebody has to look at the first one.
+ * Return: how many of the first blocks were taken, all of one class; 0 if somebody
+ * has to look at the first one.
  */
-u32 kpy_percpu_free_many(struct kpy_heap *heap, u32 count, void **blocks)
+u32 kpy_front_free_many(struct kpy_heap *heap, u32 count, void **blocks)
 {
 	int szidx = vouched_class(heap, *blocks);
 	struct kpy_front *f;
@@ -177,7 +178,7 @@ u32 kpy_percpu_free_many(struct kpy_heap *heap, u32 count, void **blocks)
 	tag = kpy_front_tag(heap, szidx);
 	local_irq_save(flags);
 	f = this_front(heap, szidx);
-	if (static_branch_unlikely(&kpy_free_slowly) || *kpy_front_top(f) == *blocks)
+	if (static_branch_unlikely(&kpy_no_fast_path) || *kpy_front_top(f) == *blocks)
 		goto out;
 	n = fill_magazines(heap, szidx, tag, count, blocks);
 	n += put_to_front(heap, f, szidx, tag, count - n, blocks + n);

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * L0: arena memory from the page allocator, the only caller of it.
+ * L0: arena memory from the page allocator; nobody else calls that.
  *
- * Pages of one order are naturally aligned, which is what lets an arena be
- * found from any address inside it.  Where parts of an arena may go back alone
- * it is had in one piece all the same, and made single pages when the first of
- * them goes: until then it costs no more than others, and may go as a whole.
+ * Pages of one order are naturally aligned, so that an arena can be found from
+ * any address inside it.  Where parts of an arena may be freed alone, it is still
+ * allocated in one piece, and split into single pages when its first part is
+ * freed: until then it costs no more than others, and can be freed as a whole.
  *
- * kmemleak does not look into pages by itself: each arena, or each of its parts,
- * is registered as memory to scan that is never a leak, so that objects to
+ * kmemleak does not scan pages by itself: each arena, or each of its parts, is
+ * registered as memory that is scanned and never a leak, so that objects to
  * which only our blocks point are not reported.
  */
 #include <linux/gfp.h>
@@ -18,10 +18,10 @@
 #include "internal.h"
 
 /**
- * kpy_pages_alloc() - get naturally aligned memory
- * @size: bytes, a power of two of at least a page
- * @part: bytes, a power of two, of what may go back alone; else @size
- * @gfp: how it may be had
+ * kpy_pages_alloc() - allocate naturally aligned memory
+ * @size: bytes, a power of two and at least a page
+ * @part: bytes of a part that may be freed alone, a power of two; else @size
+ * @gfp: how it may be allocated
  *
  * Context: Any but NMI; sleeps if @gfp allows.
  * Return: the address, 0 if there is none.
@@ -45,10 +45,10 @@ static void forget(unsigned long address, size_t size, size_t part)
 }
 
 /**
- * kpy_pages_free() - give back what kpy_pages_alloc() gave
+ * kpy_pages_free() - free what kpy_pages_alloc() returned
  * @address: of the memory, 0 is ignored
- * @size: as it was asked for
- * @part: likewise
+ * @size: as kpy_pages_alloc() was told
+ * @part: as kpy_pages_alloc() was told
  *
  * Context: Any but NMI.
  */
@@ -61,11 +61,11 @@ void kpy_pages_free(unsigned long address, size_t size, size_t part)
 }
 
 /**
- * kpy_pages_split() - make single pages of what kpy_pages_alloc() gave
+ * kpy_pages_split() - split what kpy_pages_alloc() returned into single pages
  * @address: of the memory
- * @size: as it was asked for
+ * @size: as kpy_pages_alloc() was told
  *
- * From now on it is given back by kpy_pages_free_split(), part by part.
+ * From now on kpy_pages_free_split() frees it, part by part.
  *
  * Context: Any but NMI.
  */
@@ -75,9 +75,9 @@ void kpy_pages_split(unsigned long address, size_t size)
 }
 
 /**
- * kpy_pages_free_split() - give back some of what kpy_pages_split() made
- * @address: where it begins
- * @size: bytes, some parts
+ * kpy_pages_free_split() - free some of what kpy_pages_split() made
+ * @address: of the first part
+ * @size: bytes of some parts in a row
  * @part: as kpy_pages_alloc() was told
  *
  * Context: Any but NMI.

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * L2: what each request does to a pool, inlined into its critical section; the
- * rules and the rare turns are in pool.c.  All of it needs heap->lock.
+ * rules and the rare cases are in pool.c.  All of it needs heap->lock.
  */
 #ifndef _KPY_POOL_H
 #define _KPY_POOL_H
 
-#include "front.h"
 #include "internal.h"
+#include "store/tag.h"
 #include "trace.h"
 
 static __always_inline unsigned long kpy_free_mark(const struct kpy_heap *heap, const void *block)
@@ -15,7 +15,7 @@ static __always_inline unsigned long kpy_free_mark(const struct kpy_heap *heap, 
 	return heap->secret ^ (unsigned long)block;
 }
 
-/* Hidden from gcc, which would compute the address of each of its fields anew. */
+/* The address is hidden from gcc, which would compute it again for each field. */
 static __always_inline struct kpy_class *kpy_class(struct kpy_heap *heap, unsigned long szidx)
 {
 	struct kpy_class *class = &heap->class[szidx];
@@ -24,7 +24,7 @@ static __always_inline struct kpy_class *kpy_class(struct kpy_heap *heap, unsign
 	return class;
 }
 
-/* The mark first: in a block of one word the link takes its place. */
+/* The mark is written first: in a block of one word the link replaces it. */
 static __always_inline void kpy_block_link(const struct kpy_heap *heap,
 					   const struct kpy_class *class, void *block, void *next)
 {
@@ -42,7 +42,7 @@ static __always_inline void *kpy_pool_carve(const struct kpy_heap *heap,
 	return block;
 }
 
-/* A tracer may want to know; nobody else looks at the arguments. */
+/* Tells tracers; without one the arguments are not even computed. */
 static __always_inline void kpy_pool_changed(struct kpy_heap *heap, struct kpy_pool *pool,
 					     enum kpy_pool_state from, enum kpy_pool_state to)
 {
@@ -99,7 +99,7 @@ static __always_inline void *__kpy_pool_pop(const struct kpy_heap *heap, struct 
  * @pool: from kpy_pool_first()
  *
  * Context: heap->lock held.
- * Return: the block; there always is one.
+ * Return: the block; there is always one.
  */
 static __always_inline void *kpy_pool_pop(struct kpy_heap *heap, struct kpy_class *class,
 					  struct kpy_pool *pool)
@@ -112,7 +112,7 @@ static __always_inline void *kpy_pool_pop(struct kpy_heap *heap, struct kpy_clas
 	return block;
 }
 
-/* kpy_pool_push() without its event; the pool may be empty now. */
+/* kpy_pool_push() without its event; the pool may be empty afterwards. */
 static __always_inline void __kpy_pool_push(const struct kpy_heap *heap, struct kpy_class *class,
 					    struct kpy_pool *pool, void *block)
 {
@@ -130,11 +130,11 @@ static __always_inline void __kpy_pool_push(const struct kpy_heap *heap, struct 
  * kpy_pool_push() - take a block back
  * @heap: the heap
  * @class: of the pool
- * @pool: the pool it lies in
- * @block: one that was handed out
+ * @pool: the block's
+ * @block: a block in use
  *
  * Context: heap->lock held.
- * Return: the address of an arena to give back after unlocking, or 0.
+ * Return: an arena for kpy_arena_free() after unlocking, or 0.
  */
 static __always_inline unsigned long kpy_pool_push(struct kpy_heap *heap, struct kpy_class *class,
 						   struct kpy_pool *pool, void *block)
@@ -151,7 +151,7 @@ static __always_inline unsigned long kpy_pool_push(struct kpy_heap *heap, struct
 	return 0;
 }
 
-/* Does a block that was carved start here?  The product tells whether the size divides. */
+/* Does a carved block start at @ptr?  The product tells whether the size divides the offset. */
 static __always_inline bool kpy_pool_starts_block(const struct kpy_heap *heap,
 						  const struct kpy_class *class,
 						  const struct kpy_pool *pool, const void *ptr)
@@ -162,7 +162,7 @@ static __always_inline bool kpy_pool_starts_block(const struct kpy_heap *heap,
 	       (offset - header) * class->inverse < class->inverse;
 }
 
-/* Maybe free: only kpy_pool_block_is_free() is sure. */
+/* May it be free?  Only kpy_pool_block_is_free() knows. */
 static __always_inline bool kpy_pool_suspects(const struct kpy_heap *heap,
 					      const struct kpy_class *class,
 					      const struct kpy_pool *pool, const void *ptr)
@@ -171,20 +171,20 @@ static __always_inline bool kpy_pool_suspects(const struct kpy_heap *heap,
 	       ((const unsigned long *)ptr)[class->mark] == kpy_free_mark(heap, ptr);
 }
 
-/* Where the pool of a block would be. */
+/* Where the pool of @ptr would be, if @ptr is a block. */
 static __always_inline struct kpy_pool *kpy_pool_around(const struct kpy_heap *heap,
 							const void *ptr)
 {
 	return (struct kpy_pool *)((unsigned long)ptr & heap->pool_mask);
 }
 
-/* Is any pointer in a pool in use of this heap? */
+/* Is @ptr, which may be anything, in a pool of this heap that is in use? */
 static __always_inline bool kpy_pool_is_ours(const struct kpy_heap *heap, const void *ptr)
 {
 	return likely((kpy_tag_of(ptr, heap->pool_mask) ^ heap->pool_tag) < KPY_SECRET_BIT);
 }
 
-/* Is it a block in use?  If not, kpy_pool_of_block() looks closer. */
+/* Is it a block in use?  If this says no, kpy_pool_of_block() looks closer. */
 static __always_inline bool kpy_pool_vouches(const struct kpy_heap *heap,
 					     const struct kpy_class *class,
 					     const struct kpy_pool *pool, const void *ptr)

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The validator: walks the whole heap and names the first invariant of
- * types.h that does not hold.  Reads only, and trusts no pointer before it
- * has looked where it leads.
+ * L6: the validator: walks the whole heap and names the first invariant of
+ * types.h that does not hold.  Reads only, and follows no pointer before it has
+ * checked where that leads.
  *
- * The lists are walked in one go; then arena by arena, so that the lock is
- * never held for longer than one takes.  Totals of that walk are compared only
- * if the heap stood still meanwhile.
+ * The lists are walked under one lock, then each arena under a lock of its own, so
+ * that the lock is not held for long.  The totals of that walk are compared only if
+ * the heap did not change meanwhile.
  */
 #include <linux/kernel.h>
 #include <linux/module.h>
@@ -14,6 +14,8 @@
 #include <linux/slab.h>
 
 #include "internal.h"
+#include "lock.h"
+#include "store/table.h"
 
 /**
  * struct check - a validation under way
@@ -48,15 +50,14 @@ static __printf(2, 3) bool fail(struct check *check, const char *fmt, ...)
 	return false;
 }
 
-/* Differs if something happened; a CPU's cache moves blocks without anybody's call. */
+/* Changes when anything happens, also when a CPU's cache moves blocks by itself. */
 static u64 heap_clock(struct kpy_heap *heap)
 {
-	struct kpy_counters c;
+	struct kpy_counters c = heap->c;
 	u64 clock;
 	u32 i;
 
 	kpy_count_small(heap, &c, NULL);
-	kpy_large_count(heap, &c);
 	clock = c.allocs + c.frees + c.large_allocs + c.large_frees;
 	for (i = 0; i < heap->nr_classes; i++)
 		clock = clock * 31 + heap->class[i].in_use;
@@ -78,7 +79,7 @@ static struct kpy_arena *arena_of_node(const struct kpy_heap *heap, const struct
 	return NULL;
 }
 
-/* Is it the address of a carved pool of a live arena? */
+/* Is @pool the address of a carved pool of a live arena? */
 static bool pool_exists(const struct kpy_heap *heap, const struct kpy_pool *pool)
 {
 	const struct kpy_arena *arena = kpy_arena_find(heap, pool);
@@ -109,7 +110,8 @@ static bool check_usable(struct check *check)
 			return fail(check, "I5: arena %u, %u free pools, comes after one with %u",
 				    arena->slot, arena->nfreepools, last);
 		last = arena->nfreepools;
-		if (last >= arena->npools &&
+		/* One that was just attached is about to be used. */
+		if (last >= arena->npools && arena->ncarved &&
 		    (heap->geo.release == KPY_RELEASE_ALWAYS || kpy_arena_holes(heap, arena) ||
 		     !list_is_last(node, &heap->usable_arenas)))
 			return fail(check, "I9: arena %u is wholly free and was not released",
@@ -156,7 +158,7 @@ static bool check_slots(struct check *check)
 		nfree += arena->address ? arena->nfreepools : 0;
 		holes += arena->address ? kpy_arena_holes(heap, arena) : 0;
 		if (arena->slot != slot ||
-		    (arena->address && !kpy_arena_is_mapped(heap, arena)))
+		    (arena->address && !kpy_map_names(heap, arena)))
 			return fail(check, "I8: arena_map does not name slot %u", slot);
 	}
 	list_for_each(node, &heap->unused_arenas)
@@ -173,9 +175,9 @@ static bool check_slots(struct check *check)
 	if (nfree != heap->free_pools || holes != heap->c.holes)
 		return fail(check, "I12: %llu free pools and %llu holes, counted %lu and %llu",
 			    nfree, holes, heap->free_pools, heap->c.holes);
-	if (kpy_arena_map_count(heap) != used)
+	if (kpy_map_count(heap) != used)
 		return fail(check, "I8: arena_map has %u entries for %llu arenas",
-			    kpy_arena_map_count(heap), used);
+			    kpy_map_count(heap), used);
 	return true;
 }
 
@@ -197,43 +199,38 @@ static bool check_usedpools(struct check *check, u32 szidx)
 	return true;
 }
 
-/* In mode percpu of one moment only while no front is in use. */
-static bool check_large_live(struct check *check)
-{
-	struct kpy_large_walk walk;
-	struct kpy_counters c;
-
-	kpy_large_walk(check->heap, &walk);
-	kpy_large_count(check->heap, &c);
-	return (walk.blocks == c.large_blocks && walk.bytes == c.large_bytes &&
-		c.large_allocs - c.large_frees == walk.blocks) ||
-	       fail(check, "I11: %llu large blocks of %llu bytes, counted %llu and %llu",
-		    walk.blocks, walk.bytes, c.large_blocks, c.large_bytes);
-}
-
 static bool check_large(struct check *check)
 {
-	struct kpy_heap *heap = check->heap;
-	struct kpy_large_walk walk;
-
-	kpy_large_walk(heap, &walk);
-	if (walk.records != heap->c.large_blocks)
-		return fail(check, "I11: %llu large blocks, live or cached, counted %llu",
-			    walk.records, heap->c.large_blocks);
-	return heap->cpu || check_large_live(check);
-}
-
-static bool check_lists(struct check *check)
-{
+	const struct kpy_heap *heap = check->heap;
+	const struct kpy_large *large;
+	u64 blocks = 0, bytes = 0, kept = 0, kept_bytes = 0;
 	u32 i;
 
-	if (!check_usable(check) || !check_nfp2lasta(check) || !check_slots(check) ||
-	    !check_large(check))
-		return false;
-	for (i = 0; i < check->heap->nr_classes; i++)
-		if (!check_usedpools(check, i))
-			return false;
-	return true;
+	for (i = 0; i < heap->table.nr_buckets; i++) {
+		hlist_for_each_entry(large, kpy_table_bucket(&heap->table, i), node) {
+			blocks += large->live;
+			bytes += large->live ? large->size : 0;
+			kept += !large->live;
+			kept_bytes += large->live ? 0 : large->held;
+		}
+	}
+	if (kept != heap->c.large_cached || kept_bytes != heap->c.large_cached_bytes)
+		return fail(check, "I11: %llu kept blocks of %llu bytes, counted %llu and %llu",
+			    kept, kept_bytes, heap->c.large_cached, heap->c.large_cached_bytes);
+	return (blocks == heap->c.large_blocks && bytes == heap->c.large_bytes &&
+		blocks == heap->c.large_allocs - heap->c.large_frees) ||
+	       fail(check, "I11: %llu large blocks of %llu bytes, counted %llu and %llu",
+		    blocks, bytes, heap->c.large_blocks, heap->c.large_bytes);
+}
+
+static void check_lists(struct check *check)
+{
+	bool ok = check_usable(check) && check_nfp2lasta(check) && check_slots(check) &&
+		  check_large(check);
+	u32 i;
+
+	for (i = 0; ok && i < check->heap->nr_classes; i++)
+		ok = check_usedpools(check, i);
 }
 
 static bool block_in_pool(const struct kpy_heap *heap, const struct kpy_pool *pool,
@@ -321,12 +318,11 @@ static bool check_arenas(struct check *check)
 	u32 slot;
 
 	for (slot = 0; ok && slot < READ_ONCE(heap->nr_slots); slot++) {
-		raw_spin_lock_irqsave(&heap->lock, flags);
-		kpy_heap_settle(heap);
+		flags = kpy_heap_lock(heap);
 		arena = kpy_arena_at(heap, slot);
 		if (arena->address)
 			ok = check_arena(check, arena);
-		raw_spin_unlock_irqrestore(&heap->lock, flags);
+		kpy_heap_unlock(heap, flags);
 	}
 	return ok;
 }
@@ -348,7 +344,7 @@ static void check_totals(struct check *check)
 			fail(check, "I10: class %u: %llu pools, %llu blocks; counted %llu, %llu",
 			     i, check->pools[i], check->in_use[i], class->pools, class->in_use);
 	}
-	/* In mode percpu blocks are not counted when they are freed. */
+	/* Mode percpu does not count blocks when they are freed. */
 	if (!check->err && !heap->cpu && in_use != heap->c.allocs - heap->c.frees)
 		fail(check, "I10: %llu blocks in use, %llu allocs, %llu frees",
 		     in_use, heap->c.allocs, heap->c.frees);
@@ -361,7 +357,7 @@ static void check_cached(struct check *check)
 	u32 i;
 
 	for (i = 0; i < heap->nr_classes; i++) {
-		cached = kpy_percpu_count(heap, i, &allocs);
+		cached = heap->ops->count(heap, i, &allocs);
 		if (cached > heap->class[i].in_use)
 			fail(check, "I10: class %u: %llu blocks cached, but %llu in use",
 			     i, cached, heap->class[i].in_use);
@@ -374,19 +370,18 @@ static u64 look_at_fronts(struct check *check)
 	unsigned long flags;
 	u64 clock;
 
-	raw_spin_lock_irqsave(&heap->lock, flags);
+	flags = kpy_heap_lock(heap);
 	check->err = 0;
 	clock = heap_clock(heap);
 	check_cached(check);
-	check_large_live(check);
-	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	kpy_heap_unlock(heap, flags);
 	return clock;
 }
 
 /*
- * Fronts take no lock: when their numbers do not add up, some are perhaps in use.
- * So those who are at it are waited for, and if somebody came meanwhile it proves
- * nothing.
+ * Fronts take no lock: if their numbers do not add up, a block may be on its way.
+ * So this waits for those in a fast path and looks again; if the heap changed
+ * meanwhile, nothing is proved.
  */
 static void check_fronts(struct check *check)
 {
@@ -407,11 +402,11 @@ static void check_fronts(struct check *check)
  * kpy_heap_validate() - check every invariant of a heap
  * @heap: the heap
  * @why: set to `ok`, or to the first violation
- * @len: bytes of room in @why
+ * @len: bytes of @why
  *
  * Context: Process, may sleep.  Holds heap->lock for a walk of the lists, then
  * for one arena at a time.
- * Return: 0; -EUCLEAN if one does not hold; -ENOMEM.
+ * Return: 0; -EUCLEAN if an invariant does not hold; -ENOMEM.
  */
 int kpy_heap_validate(struct kpy_heap *heap, char *why, size_t len)
 {
@@ -426,20 +421,18 @@ int kpy_heap_validate(struct kpy_heap *heap, char *why, size_t len)
 	check->why = why;
 	check->len = len;
 
-	raw_spin_lock_irqsave(&heap->lock, flags);
-	kpy_heap_settle(heap);
+	flags = kpy_heap_lock(heap);
 	clock = heap_clock(heap);
 	check_lists(check);
-	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	kpy_heap_unlock(heap, flags);
 
 	if (!check->err && check_arenas(check)) {
-		raw_spin_lock_irqsave(&heap->lock, flags);
-		kpy_heap_settle(heap);
+		flags = kpy_heap_lock(heap);
 		if (clock == heap_clock(heap))
 			check_totals(check);
-		raw_spin_unlock_irqrestore(&heap->lock, flags);
+		kpy_heap_unlock(heap, flags);
 	}
-	if (!check->err && check->heap->cpu)
+	if (!check->err && heap->ops->count)
 		check_fronts(check);
 	if (!check->err)
 		strscpy(why, "ok", len);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Counters with a peak, and the snapshot of all numbers.  Leaf: formats
- * nothing and knows no pool.  What CPython's _PyObject_DebugMallocStats()
- * finds by walking every pool is kept up to date here, so a snapshot is short
- * whatever the heap's size; check.c compares it with a walk.
+ * L6: all numbers of a heap at one moment, formatted by others.
+ *
+ * What CPython's _PyObject_DebugMallocStats() finds by walking every pool is kept up
+ * to date in the heap, so a snapshot is short whatever the heap's size; check.c
+ * compares it with a walk.
  */
 #include <linux/export.h>
 #include <linux/mm.h>
@@ -11,79 +12,15 @@
 #include <linux/slab.h>
 
 #include "internal.h"
+#include "lock.h"
 #include "trace.h"
-
-/**
- * kpy_count_held() - memory came from or went to the system
- * @heap: the heap
- * @bytes: how much, negative if it went
- *
- * Context: heap->lock held.
- */
-void kpy_count_held(struct kpy_heap *heap, s64 bytes)
-{
-	lockdep_assert_held(&heap->lock);
-	heap->c.held_bytes += bytes;
-	heap->c.held_bytes_peak = max(heap->c.held_bytes_peak, heap->c.held_bytes);
-}
-
-/**
- * kpy_may_hold() - does the limit leave room?
- * @heap: the heap
- * @bytes: for so much
- *
- * Context: heap->lock held.
- * Return: as asked.
- */
-bool kpy_may_hold(const struct kpy_heap *heap, u64 bytes)
-{
-	lockdep_assert_held(&heap->lock);
-	return heap->c.held_bytes + bytes <= heap->limit;
-}
-
-/**
- * kpy_heap_set_limit() - let a heap hold no more than so much
- * @heap: the heap
- * @limit: bytes, 0 for no limit
- *
- * A heap that holds more keeps what it has.
- *
- * Context: Any but NMI.
- */
-void kpy_heap_set_limit(struct kpy_heap *heap, u64 limit)
-{
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&heap->lock, flags);
-	heap->limit = limit ?: U64_MAX;
-	raw_spin_unlock_irqrestore(&heap->lock, flags);
-}
-EXPORT_SYMBOL_GPL(kpy_heap_set_limit);
-
-/**
- * kpy_count_large() - requested bytes of large blocks changed
- * @heap: the heap
- * @bytes: by how much
- *
- * Where a block was had on one CPU and freed on another, the sum may be below 0,
- * or more than there is room for, until both have told what their fronts counted.
- *
- * Context: heap->lock held.
- */
-void kpy_count_large(struct kpy_heap *heap, s64 bytes)
-{
-	lockdep_assert_held(&heap->lock);
-	heap->c.large_bytes += bytes;
-	heap->c.large_bytes_peak = max_t(s64, heap->c.large_bytes_peak,
-					 min_t(s64, heap->c.large_bytes, heap->large_held));
-}
 
 /**
  * kpy_snapshot_event() - tell tracers that this is the moment of a snapshot
  * @heap: the heap
- * @what: why
+ * @what: what is read
  *
- * Context: heap->lock held, or nobody else knows the heap any more.
+ * Context: heap->lock held, or nobody else uses the heap any more.
  */
 void kpy_snapshot_event(struct kpy_heap *heap, enum kpy_snapshot what)
 {
@@ -91,21 +28,21 @@ void kpy_snapshot_event(struct kpy_heap *heap, enum kpy_snapshot what)
 
 	if (!trace_kpy_snapshot_enabled())
 		return;
+	c = heap->c;
 	kpy_count_small(heap, &c, NULL);
-	kpy_large_count(heap, &c);
 	trace_kpy_snapshot(heap->id, heap->name, what, c.allocs, c.frees, c.reallocs,
 			   c.large_allocs, c.large_frees, c.large_bytes);
 }
 
-/* Blocks of a class that are in use; what fronts know is added to @c. */
+/* Blocks of a class that are in use; what fronts counted is added to @c. */
 static u64 count_class(struct kpy_heap *heap, u32 szidx, struct kpy_counters *c)
 {
 	u64 out = heap->class[szidx].in_use, allocs = 0, in_use;
 
-	if (!heap->cpu)
+	if (!heap->ops->count)
 		return out;
-	/* What goes from a front to a shelf may be seen in both, or in none. */
-	in_use = out - min(out, kpy_percpu_count(heap, szidx, &allocs));
+	/* A block that moves from a front to a shelf may be seen in both, or in neither. */
+	in_use = out - min(out, heap->ops->count(heap, szidx, &allocs));
 	in_use = min(in_use, allocs);
 	c->allocs += allocs;
 	c->frees += allocs - in_use;
@@ -113,15 +50,15 @@ static u64 count_class(struct kpy_heap *heap, u32 szidx, struct kpy_counters *c)
 }
 
 /**
- * kpy_count_small() - small blocks ever handed out and taken back, and reallocs
+ * kpy_count_small() - add what fronts counted
  * @heap: the heap
- * @c: those of its counters are set
+ * @c: a copy of heap->c; allocs, frees, reallocs and reallocs_in_place are added to
  * @class: NULL, or by class: in_use is set
  *
- * Fronts count what they hand out; what came back are those that are not in use.
+ * Fronts count only what they hand out; blocks that are not in use were freed.
  * While fronts are in use the numbers are not of one moment, but they add up.
  *
- * Context: heap->lock held, or nobody else knows the heap any more.
+ * Context: heap->lock held, or nobody else uses the heap any more.
  */
 void kpy_count_small(struct kpy_heap *heap, struct kpy_counters *c, struct kpy_class_stats *class)
 {
@@ -129,10 +66,6 @@ void kpy_count_small(struct kpy_heap *heap, struct kpy_counters *c, struct kpy_c
 	u64 in_use;
 	u32 i;
 
-	c->allocs = heap->c.allocs;
-	c->frees = heap->c.frees;
-	c->reallocs = heap->c.reallocs;
-	c->reallocs_in_place = heap->c.reallocs_in_place;
 	for (i = 0; i < heap->nr_classes; i++) {
 		in_use = count_class(heap, i, c);
 		if (class)
@@ -180,7 +113,7 @@ static void stats_sum(struct kpy_heap_stats *s)
  * @heap: the heap
  * @stats: filled in
  *
- * The numbers of sys._debugmallocstats() and ours.
+ * The numbers of sys._debugmallocstats(), and more.
  *
  * Context: Any but NMI.
  */
@@ -194,39 +127,17 @@ void kpy_heap_stats(struct kpy_heap *heap, struct kpy_heap_stats *stats)
 	stats->nr_classes = heap->nr_classes;
 	stats->pool_header = heap->pool_header;
 
-	raw_spin_lock_irqsave(&heap->lock, flags);
-	kpy_heap_settle(heap);
+	flags = kpy_heap_lock(heap);
 	stats->c = heap->c;
 	kpy_count_small(heap, &stats->c, stats->class);
-	kpy_large_count(heap, &stats->c);
 	stats->unused_pools = heap->c.arenas_current * heap->pools_per_arena - heap->c.holes;
 	for (i = 0; i < heap->nr_classes; i++)
 		stats_of_class(heap, i, stats);
 	kpy_snapshot_event(heap, KPY_SNAPSHOT_STATS);
-	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	kpy_heap_unlock(heap, flags);
 	stats_sum(stats);
 }
 EXPORT_SYMBOL_GPL(kpy_heap_stats);
-
-/**
- * kpy_heap_reset_peaks() - let the highwater marks start anew from what is now
- * @heap: the heap
- *
- * Context: Any but NMI.
- */
-void kpy_heap_reset_peaks(struct kpy_heap *heap)
-{
-	struct kpy_counters c;
-	unsigned long flags;
-
-	raw_spin_lock_irqsave(&heap->lock, flags);
-	kpy_large_count(heap, &c);
-	heap->c.arenas_highwater = heap->c.arenas_current;
-	heap->c.large_bytes_peak = c.large_bytes;
-	heap->c.held_bytes_peak = heap->c.held_bytes;
-	raw_spin_unlock_irqrestore(&heap->lock, flags);
-}
-EXPORT_SYMBOL_GPL(kpy_heap_reset_peaks);
 
 static u32 copy_arenas(const struct kpy_heap *heap, struct kpy_arena *to)
 {
@@ -255,7 +166,7 @@ static u32 copy_usable(const struct kpy_heap *heap, struct kpy_usable_snapshot *
  * @heap: the heap
  *
  * Context: Process, may sleep.
- * Return: to be given to kvfree(), NULL if there is no memory.
+ * Return: the snapshot, for kvfree(); NULL if there is no memory.
  */
 struct kpy_arenas_snapshot *kpy_snapshot_arenas(struct kpy_heap *heap)
 {
@@ -272,15 +183,14 @@ struct kpy_arenas_snapshot *kpy_snapshot_arenas(struct kpy_heap *heap)
 		snap->arenas = (void *)(snap + 1);
 		snap->usable = (void *)(snap->arenas + room);
 
-		raw_spin_lock_irqsave(&heap->lock, flags);
-		kpy_heap_settle(heap);
+		flags = kpy_heap_lock(heap);
 		snap->nr_slots = heap->nr_slots;
 		if (snap->nr_slots == room) {
 			snap->nr_arenas = copy_arenas(heap, snap->arenas);
 			snap->nr_usable = copy_usable(heap, snap->usable);
 			kpy_snapshot_event(heap, KPY_SNAPSHOT_ARENAS);
 		}
-		raw_spin_unlock_irqrestore(&heap->lock, flags);
+		kpy_heap_unlock(heap, flags);
 		if (snap->nr_slots == room)
 			return snap;
 		kvfree(snap);
@@ -303,8 +213,7 @@ u32 kpy_snapshot_pools(struct kpy_heap *heap, u32 slot, struct kpy_pool_snapshot
 	unsigned long flags;
 	u32 i, n = 0;
 
-	raw_spin_lock_irqsave(&heap->lock, flags);
-	kpy_heap_settle(heap);
+	flags = kpy_heap_lock(heap);
 	arena = kpy_arena_at(heap, slot);
 	if (arena->address)
 		n = heap->pools_per_arena;
@@ -318,6 +227,6 @@ u32 kpy_snapshot_pools(struct kpy_heap *heap, u32 slot, struct kpy_pool_snapshot
 		to[i].count = pool->count;
 		to[i].state = kpy_pool_state(pool);
 	}
-	raw_spin_unlock_irqrestore(&heap->lock, flags);
+	kpy_heap_unlock(heap, flags);
 	return n;
 }

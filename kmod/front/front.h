@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * L3, mode percpu: the paths that take no lock.  kpymalloc.h includes this for
- * its inlines; nobody else needs to.
+ * its inlines; other modules need not.
  *
- * They run with preemption off on what belongs to this CPU's tasks alone;
+ * They run with preemption off, on data that only this CPU's tasks use;
  * interrupts have fronts of their own.
  *
  * After the magazines of Bonwick and Adams, "Magazines and Vmem" (2001).
@@ -17,9 +17,8 @@
 #include <linux/percpu.h>
 #include <linux/preempt.h>
 #include <linux/types.h>
-#ifdef CONFIG_X86
-#include <asm/asm.h>
-#endif
+
+#include "store/tag.h"
 
 struct kpy_heap;
 
@@ -28,19 +27,17 @@ struct kpy_heap;
 #define KPY_FRONT_FULL		((KPY_FRONT_WORDS - 1) * sizeof(u64))
 #define KPY_FRONT_ALLOC		BIT(16)
 #define KPY_FRONT_TOP_WORD	(IS_ENABLED(CONFIG_CPU_BIG_ENDIAN) ? 3 : 0)
-#define KPY_POOL_TAG_OFFSET	24
 
 /**
- * struct kpy_front - blocks that a CPU has at hand of one size class, a LIFO
+ * struct kpy_front - free blocks of one size class that a CPU has cached, a LIFO
  * @state: blocks ever handed out here << 16 | bytes from here to the top block,
  *         %KPY_FRONT_EMPTY to %KPY_FRONT_FULL: one word, so that counting is free
  *         and a reader sees both at one moment
- * @none: NULL, what the top of an empty front is
- * @block: the blocks, the last one freed on top; in their pools they count as
- *         handed out
+ * @none: NULL, the top of an empty front
+ * @block: the blocks, the last one freed on top; their pools count them as in use
  *
- * Touched by its CPU alone: the one for tasks with preemption off, the one for
- * interrupts with interrupts off.  Of a CPU that is dead, by who drains it.
+ * Used by its CPU only: the front for tasks with preemption off, the front for
+ * interrupts with interrupts off.  When the CPU is offline, by the task that drains it.
  */
 struct kpy_front {
 	u64 state;
@@ -51,19 +48,18 @@ struct kpy_front {
 #define KPY_FAST_MAX		512	/* bytes, the largest request that has a front */
 
 /**
- * struct kpy_fast - what allocations read of a heap, its first member
+ * struct kpy_fast - what allocations read first of a heap, its first member
  * @max: mode percpu: %KPY_FAST_MAX; 0 in mode classic
  * @front: by size of a request: the front that serves it for tasks, or one that
- *         has nothing
+ *         is always empty
  */
 struct kpy_fast {
 	unsigned long max;
 	struct kpy_front __percpu *front[KPY_FAST_MAX + 1];
 };
 
-/* On while allocations, or frees, have to be seen one by one, under heap->lock. */
-DECLARE_STATIC_KEY_FALSE(kpy_alloc_slowly);
-DECLARE_STATIC_KEY_FALSE(kpy_free_slowly);
+/* On while each request has to take heap->lock, see trace.c. */
+DECLARE_STATIC_KEY_FALSE(kpy_no_fast_path);
 
 static __always_inline bool kpy_in_interrupt(void)
 {
@@ -73,19 +69,19 @@ static __always_inline bool kpy_in_interrupt(void)
 #define kpy_front_at(front, top) \
 	(*(void * __percpu *)((char __percpu *)(front) + (top)))
 
-/* The low half word alone, which is all that is needed. */
+/* Reads the low half word only, which is all that is needed. */
 static __always_inline u16 kpy_front_read_top(struct kpy_front __percpu *front)
 {
 	return raw_cpu_read(*((u16 __percpu *)&front->state + KPY_FRONT_TOP_WORD));
 }
 
-/* NULL if there is none, or while somebody traces.  Not in an interrupt. */
+/* NULL if the front is empty, or while somebody traces.  Not for interrupts. */
 static __always_inline void *kpy_front_pop(struct kpy_front __percpu *front)
 {
 	void *block = NULL;
 
 	preempt_disable();
-	if (!static_branch_unlikely(&kpy_alloc_slowly)) {
+	if (!static_branch_unlikely(&kpy_no_fast_path)) {
 		block = raw_cpu_read(kpy_front_at(front, kpy_front_read_top(front)));
 		if (likely(block))
 			raw_cpu_add(front->state, KPY_FRONT_ALLOC - sizeof(void *));
@@ -95,8 +91,8 @@ static __always_inline void *kpy_front_pop(struct kpy_front __percpu *front)
 }
 
 /*
- * False if it is full, if @ptr was freed just now already, or while somebody traces.
- * Not in an interrupt.
+ * False if the front is full, if @ptr is the block freed last, or while somebody traces.
+ * Not for interrupts.
  */
 static __always_inline bool kpy_front_push(struct kpy_front __percpu *front, void *ptr)
 {
@@ -105,7 +101,7 @@ static __always_inline bool kpy_front_push(struct kpy_front __percpu *front, voi
 
 	preempt_disable();
 	top = kpy_front_read_top(front);
-	if (!static_branch_unlikely(&kpy_free_slowly) && likely(top < KPY_FRONT_FULL) &&
+	if (!static_branch_unlikely(&kpy_no_fast_path) && likely(top < KPY_FRONT_FULL) &&
 	    likely(raw_cpu_read(kpy_front_at(front, top)) != ptr)) {
 		raw_cpu_write(kpy_front_at(front, top + sizeof(void *)), ptr);
 		raw_cpu_add(front->state, sizeof(void *));
@@ -113,38 +109,6 @@ static __always_inline bool kpy_front_push(struct kpy_front __percpu *front, voi
 	}
 	preempt_enable();
 	return done;
-}
-
-/* May the header of the pool be looked at that @ptr would lie in? */
-static __always_inline bool kpy_may_be_pooled(const void *ptr)
-{
-#ifdef CONFIG_X86
-	return (long)ptr < 0;	/* kpy_tag_of() bears what is no memory of the kernel's half */
-#else
-	return (unsigned long)ptr - PAGE_OFFSET < (unsigned long)high_memory - PAGE_OFFSET;
-#endif
-}
-
-/*
- * What the pool of @ptr, which may be anything, says that it is: the word in its header
- * ^ its address, see struct kpy_pool; 0 if there can be none.
- */
-static __always_inline unsigned long kpy_tag_of(const void *ptr, unsigned long pool_mask)
-{
-	unsigned long tag = (unsigned long)ptr & pool_mask;
-	unsigned long *word = (unsigned long *)(tag + KPY_POOL_TAG_OFFSET);
-
-	if (unlikely(!kpy_may_be_pooled((void *)tag)))
-		return 0;
-#ifdef CONFIG_X86
-	asm volatile("1:	xor %1, %0\n"
-		     "2:\n"
-		     _ASM_EXTABLE_TYPE_REG(1b, 2b, EX_TYPE_ZERO_REG, %0)
-		     : "+r" (tag) : "m" (*word));
-#else
-	tag ^= READ_ONCE_NOCHECK(*word);
-#endif
-	return tag;
 }
 
 #endif

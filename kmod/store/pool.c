@@ -6,12 +6,12 @@
  * carved block ahead while it has virgin space, so an empty freeblock means
  * full.  The block freed last is the next one handed out.
  *
- * A free block holds the link to the next one in its first word and, where it
- * has a second one, a mark that no user writes but by accident: that makes a
- * second free of a block cheap to suspect, and the freeblock list tells for sure.
+ * A free block has the link to the next one in its first word and, if it has a
+ * second word, a mark there that users write only by accident.  The mark makes it
+ * cheap to suspect that a block is freed twice; the freeblock list tells for sure.
  */
 #include "internal.h"
-#include "pool.h"
+#include "store/pool.h"
 #include "trace.h"
 
 static noinline void pool_lay_out(struct kpy_heap *heap, struct kpy_pool *pool, unsigned int szidx)
@@ -29,7 +29,7 @@ static noinline void pool_lay_out(struct kpy_heap *heap, struct kpy_pool *pool, 
  * @heap: the heap
  * @pool: the pool
  * @from: its state before
- * @to: and now
+ * @to: its state now
  *
  * Context: heap->lock held.
  */
@@ -68,10 +68,10 @@ struct kpy_pool *kpy_pool_take(struct kpy_heap *heap, unsigned int szidx)
 /**
  * kpy_pool_became_empty() - the last block in use came back
  * @heap: the heap
- * @pool: goes back to its arena
+ * @pool: is returned to its arena
  *
  * Context: heap->lock held.
- * Return: the address of an arena to give back after unlocking, or 0.
+ * Return: an arena for kpy_arena_free() after unlocking, or 0.
  */
 unsigned long kpy_pool_became_empty(struct kpy_heap *heap, struct kpy_pool *pool)
 {
@@ -90,8 +90,8 @@ unsigned long kpy_pool_became_empty(struct kpy_heap *heap, struct kpy_pool *pool
  * @ptr: the first byte of a block that was carved
  *
  * Context: heap->lock held.
- * Return: as asked; false too for a free block of 8 bytes that is not the last
- * one freed.
+ * Return: whether it is; false also for a free block of 8 bytes that is not the
+ * last one freed.
  */
 bool kpy_pool_block_is_free(const struct kpy_heap *heap, const struct kpy_pool *pool,
 			    const void *ptr)
@@ -110,10 +110,10 @@ bool kpy_pool_block_is_free(const struct kpy_heap *heap, const struct kpy_pool *
  * @heap: the heap
  * @arena: what kpy_arena_find() said
  * @ptr: the block
- * @why: set to what is wrong, if NULL is returned
+ * @why: set to what is wrong with @ptr if NULL is returned
  *
- * Refuses every pointer that is not the start of a block in use, but for a
- * block of 8 bytes that was freed before and is not the last one that was.
+ * Refuses every pointer that is not the start of a block in use, except one to a
+ * block of 8 bytes that was freed before and was not the last one freed.
  *
  * Context: heap->lock held.
  * Return: the pool or NULL.
@@ -126,13 +126,13 @@ struct kpy_pool *kpy_pool_of_block(const struct kpy_heap *heap, const struct kpy
 	u32 in_pool;
 
 	lockdep_assert_held(&heap->lock);
-	*why = "in an arena that was given back";
+	*why = "in an arena that was freed";
 	if (!arena->address || offset >= heap->geo.arena_size)
 		return NULL;
 	*why = "in a pool that was never carved";
 	if (offset >> heap->pool_shift >= arena->ncarved)
 		return NULL;
-	*why = "in a pool that was given back";
+	*why = "in a pool that was freed";
 	if (kpy_pool_is_hole(arena, offset >> heap->pool_shift))
 		return NULL;
 
