@@ -44,6 +44,11 @@ int debugfs_open(const char *path, int flags)
 	return fd < 0 ? -err : fd;
 }
 
+void debugfs_close(int fd)
+{
+	close(fd);
+}
+
 int debugfs_put(int fd, const void *data, size_t len)
 {
 	while (len) {
@@ -66,7 +71,7 @@ int debugfs_write(const char *path, const char *text)
 	if (fd < 0)
 		return fd;
 	err = write(fd, text, strlen(text)) < 0 ? -errno : 0;
-	close(fd);
+	debugfs_close(fd);
 	return err;
 }
 
@@ -104,7 +109,7 @@ int debugfs_read(const char *path, char **text)
 	if (fd < 0)
 		return fd;
 	err = read_all(fd, text);
-	close(fd);
+	debugfs_close(fd);
 	return err;
 }
 

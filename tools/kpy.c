@@ -17,6 +17,7 @@ static const struct command {
 	{ "compare", cmd_compare, "replay a trace and set CPython's numbers beside the kernel's" },
 	{ "stat",    cmd_stat,    "show how full the heaps are" },
 	{ "heap",    cmd_heap,    "create, destroy, list or validate heaps" },
+#ifndef KPY_NO_BPF
 	{ "check",   cmd_check,   "prove that BPF counts what the module counts" },
 	{ "trace",   cmd_trace,   "print allocations and frees, or steps of pools and arenas, live" },
 	{ "hist",    cmd_hist,    "show distributions of sizes, waste, latencies, lifetimes" },
@@ -27,6 +28,7 @@ static const struct command {
 	{ "where",   cmd_where,   "say which heap, pool and block an address lies in" },
 	{ "attach",  cmd_attach,  "leave a BPF program at work, pinned for bpftool" },
 	{ "detach",  cmd_detach,  "end what kpy attach began" },
+#endif
 };
 
 static const char doc[] =

@@ -59,6 +59,7 @@ bool key_u64(const char *text, const char *key, u64 *value);
 /* debugfs.c: the modules' files; paths start with the module's name */
 int debugfs_open(const char *path, int flags);
 int debugfs_put(int fd, const void *data, size_t len);
+void debugfs_close(int fd);
 int debugfs_write(const char *path, const char *text);
 int debugfs_read(const char *path, char **text);
 int debugfs_list(const char *path, char ***names, size_t *nr);

@@ -82,7 +82,7 @@ static int load(struct lab *lab, struct trace *trace)
 		return refused(lab, LAB "load", fd);
 	lab->loaded = true;
 	err = stream(lab, trace, fd);
-	close(fd);
+	debugfs_close(fd);
 	progress_clear(&lab->bar);
 	return err;
 }
