@@ -23,6 +23,11 @@ vm: all				## a shell in the VM; ARGS='-m 2G -c 4 -a KERNEL_ARGS'
 	tests/vm/run-vm -i $(ARGS)
 check: setup			## all tests
 	tests/run
+quick:				## tests that need neither a VM nor kernel headers, in two minutes
+	tests/vm/setup quick
+	tests/run -q
+check-long: setup		## what takes longer: how many mistakes in the core the tests notice
+	tests/run-long
 bench: setup			## what it costs beside SLUB: instructions, rates, pages; tests/bench/RESULTS.md
 	+tests/bench/run
 install: export KDIR ?= /lib/modules/$(shell uname -r)/build
@@ -36,4 +41,4 @@ clean:				## removes build/
 help:				## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' Makefile
 
-.PHONY: all modules tools setup demo vm check bench install clean help
+.PHONY: all modules tools setup demo vm check quick check-long bench install clean help
