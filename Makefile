@@ -39,6 +39,6 @@ install: all			## the modules for KDIR (the running kernel), the tools into PREF
 clean:				## removes build/
 	rm -rf build
 help:				## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "%-10s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: all modules tools setup demo vm check quick check-long bench install clean help
