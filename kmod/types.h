@@ -234,7 +234,7 @@ struct kpy_arena_map {
  * @node: in its bucket of the table
  * @next: in a free list of records, or in a list of kept blocks
  * @ptr: the block
- * @size: bytes requested; 0 while the block is kept, and for a request of 0 bytes
+ * @size: bytes requested, the last time if the block is kept
  * @held: bytes that the general allocator spends on it
  * @kind: its size is %KPY_KEPT_FIRST << @kind, %KPY_KEPT_KINDS if it must not be kept
  * @live: the block is in use, not kept

@@ -3,9 +3,9 @@
  * L3, mode percpu: how cached blocks return to the pools: on each tick, on demand, and
  * when the heap is destroyed.
  *
- * On a tick return the magazines that nobody missed since the last one (the working
- * set of Bonwick and Adams), and everything cached of a class that nobody used, so
- * that pools and arenas become empty whatever was cached.  A CPU's blocks are taken
+ * A tick returns the magazines that nobody missed since the last one (the working set
+ * of Bonwick and Adams), and everything cached of a class that nobody used, so that
+ * pools and arenas become empty whatever was cached.  A CPU's blocks are taken
  * on that CPU, where no fast path is under way then, or while it is offline.
  */
 #include <linux/cpu.h>
